@@ -1,0 +1,128 @@
+/**
+ * How a job is run: all that may differ from run to run without changing what it computes.
+ *
+ * @since 0.1.0
+ */
+import * as Duration from "effect/Duration"
+import * as Schedule from "effect/Schedule"
+
+/**
+ * When and how checkpoints are taken.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CheckpointOptions {
+  /** from the trigger of one to the trigger of the next */
+  readonly interval: Duration.DurationInput
+  /** one that is not complete by then is aborted; default 10 minutes */
+  readonly timeout?: Duration.DurationInput | undefined
+  /** from the end of one to the trigger of the next; default none */
+  readonly minPause?: Duration.DurationInput | undefined
+  /** how many may be under way at once; default 1 */
+  readonly maxConcurrent?: number | undefined
+  /** how many in a row may fail before the job fails; default 0 */
+  readonly tolerableFailures?: number | undefined
+  /** how many complete ones are kept; default 1 */
+  readonly retain?: number | undefined
+  /** whether the job ends only after a checkpoint of everything; default true */
+  readonly finalCheckpoint?: boolean | undefined
+}
+
+/**
+ * What a run starts from: the newest complete checkpoint or savepoint of the job's name, nothing, or one savepoint.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type Restore = "latest" | "none" | { readonly savepoint: number; readonly allowNonRestoredState?: boolean | undefined }
+
+/**
+ * How a job is run.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface JobOptions {
+  /** subtasks of each operator that does not say otherwise; default 1 */
+  readonly parallelism?: number | undefined
+  /** the number of key groups, and the most that `parallelism` can ever be; default 128 */
+  readonly maxParallelism?: number | undefined
+  /** records in a batch at the most, 1 to 65536; default 1024 */
+  readonly batchSize?: number | undefined
+  /** whether operators that can run in one task do; default true */
+  readonly chaining?: boolean | undefined
+  /** default: no checkpoints at an interval */
+  readonly checkpoint?: CheckpointOptions | undefined
+  /** when to start again after a failure; default "none" without checkpoints, else exponential backoff from 100 ms to 10 s with jitter */
+  readonly restart?: Schedule.Schedule<unknown, unknown, never> | "none" | undefined
+  /** default "latest" */
+  readonly restore?: Restore | undefined
+}
+
+/**
+ * Options with every default filled in; times in milliseconds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ResolvedOptions {
+  readonly parallelism: number
+  readonly maxParallelism: number
+  readonly batchSize: number
+  readonly chaining: boolean
+  readonly checkpoint: ResolvedCheckpointOptions | undefined
+  readonly restart: Schedule.Schedule<unknown, unknown, never> | "none"
+  readonly restore: Restore
+}
+
+/**
+ * Checkpoint options with every default filled in; times in milliseconds.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface ResolvedCheckpointOptions {
+  readonly interval: number
+  readonly timeout: number
+  readonly minPause: number
+  readonly maxConcurrent: number
+  readonly tolerableFailures: number
+  readonly retain: number
+  readonly finalCheckpoint: boolean
+}
+
+/**
+ * The restart strategy of a job with checkpoints: 100 ms, doubling up to 10 s, with jitter, for ever.
+ *
+ * @since 0.1.0
+ * @category defaults
+ */
+export const defaultRestart: Schedule.Schedule<unknown> = Schedule.exponential("100 millis").pipe(
+  Schedule.union(Schedule.spaced("10 seconds")),
+  Schedule.jittered
+)
+
+/**
+ * Fills in the defaults.
+ *
+ * @since 0.1.0
+ * @category defaults
+ */
+export const resolve = (options: JobOptions = {}): ResolvedOptions => ({
+  parallelism: options.parallelism ?? 1,
+  maxParallelism: options.maxParallelism ?? 128,
+  batchSize: options.batchSize ?? 1024,
+  chaining: options.chaining ?? true,
+  checkpoint: options.checkpoint === undefined ? undefined : {
+    interval: Duration.toMillis(options.checkpoint.interval),
+    timeout: Duration.toMillis(options.checkpoint.timeout ?? "10 minutes"),
+    minPause: Duration.toMillis(options.checkpoint.minPause ?? 0),
+    maxConcurrent: options.checkpoint.maxConcurrent ?? 1,
+    tolerableFailures: options.checkpoint.tolerableFailures ?? 0,
+    retain: options.checkpoint.retain ?? 1,
+    finalCheckpoint: options.checkpoint.finalCheckpoint ?? true
+  },
+  restart: options.restart ?? (options.checkpoint === undefined ? "none" : defaultRestart),
+  restore: options.restore ?? "latest"
+})

@@ -1,0 +1,341 @@
+/**
+ * Takes the checkpoints of one attempt of a job: triggers, collects acknowledgements, makes the metadata durable, tells everybody.
+ *
+ * D1. Ids grow by one, over attempts and runs; at most `maxConcurrent` checkpoints are under way; savepoints do not count (CC-12, CC-24).
+ * D2. The metadata is put before anybody is told: what is told is durable.
+ * D3. More than `tolerableFailures` in a row fail the job; a success resets the count (CC-21).
+ * D4. A checkpoint that is not complete in time is given up, its channels unblocked, its files removed (CC-06).
+ * D5. Once every task has ended its data, the final checkpoint is triggered at once.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import type * as Scope from "effect/Scope"
+import type { CheckpointBarrier, CheckpointFailureReason, CheckpointKind, CheckpointMetadata, OperatorState } from "../Checkpoint.js"
+import * as Checkpoint from "../Checkpoint.js"
+import type { CheckpointStore, CheckpointWriter } from "../CheckpointStorage.js"
+import type { JobGraph } from "../graph/JobGraph.js"
+import type { CheckpointStats } from "../JobMetrics.js"
+import type { ResolvedCheckpointOptions } from "../JobOptions.js"
+import { CheckpointFailed } from "../StreamError.js"
+import type { CheckpointResponder, Invokable, SubtaskReport } from "../task/Invokable.js"
+import { Parker } from "../task/Parker.js"
+import * as Pending from "./Pending.js"
+
+/** What a coordinator reports to. */
+export interface Listener {
+  readonly completed: (stats: CheckpointStats) => Effect.Effect<void>
+  /** `serious` says that something is wrong, not merely that a task was on its way out */
+  readonly failed: (failure: CheckpointFailed, serious: boolean) => Effect.Effect<void>
+  /** too many failures, or a savepoint that was to stop the job: the attempt has failed */
+  readonly fatal: (failure: CheckpointFailed) => Effect.Effect<void>
+}
+
+/** The ids of a job's checkpoints, shared by its attempts. */
+export interface IdCounter {
+  last: number
+}
+
+interface Underway {
+  readonly writer: CheckpointWriter
+  readonly done: Deferred.Deferred<CheckpointStats, CheckpointFailed>
+  readonly startedAt: number
+}
+
+const keyOf = (task: Invokable): string => `${task.vertex.index}:${task.subtask}`
+
+/** CC-21: the failures that say something is wrong, not merely that a task was on its way out */
+const counted: ReadonlySet<string> = new Set<CheckpointFailureReason>(["STORAGE", "ASYNC_EXCEPTION", "EXPIRED", "DECLINED_ON_CANCELLATION_BARRIER"])
+
+const defaults = { timeout: 600_000, maxConcurrent: 1, tolerableFailures: 0, retain: 1, minPause: 0 }
+
+/** Coordinates the checkpoints of one attempt. */
+export class CheckpointCoordinator implements CheckpointResponder {
+  private pending: Pending.State<SubtaskReport> = Pending.empty
+  private readonly underway = new Map<number, Underway>()
+  private tasks: ReadonlyArray<Invokable> = []
+  private readonly finished = new Set<Invokable>()
+  private readonly awaiting = new Set<Invokable>()
+  private readonly parker = new Parker()
+  private failures = 0
+  private lastEnd = Number.NEGATIVE_INFINITY
+  private latestCompleted: number
+  private stopping = false
+  /** the checkpoint that was triggered because every task waits for its final one */
+  private final: { readonly _tag: "none" } | { readonly _tag: "triggered"; readonly id: number } | { readonly _tag: "failed" } = { _tag: "none" }
+  private completedIds: Array<number>
+  private readonly options: Omit<ResolvedCheckpointOptions, "interval" | "finalCheckpoint">
+
+  constructor(
+    private readonly graph: JobGraph,
+    private readonly store: CheckpointStore,
+    private readonly periodic: ResolvedCheckpointOptions | undefined,
+    private readonly ids: IdCounter,
+    private readonly listener: Listener,
+    private readonly scope: Scope.Scope,
+    restoredId: number,
+    /** complete checkpoints, no savepoints, oldest first, that retention may discard */
+    retained: ReadonlyArray<number>
+  ) {
+    this.options = periodic ?? defaults
+    this.latestCompleted = restoredId
+    this.completedIds = [...retained]
+  }
+
+  /** The tasks of the attempt, before any of them runs. */
+  setTasks(tasks: ReadonlyArray<Invokable>): void {
+    this.tasks = tasks
+  }
+
+  // ---------------------------------------------------------------------------------------------------------------- triggering
+
+  /** Triggers at the interval for ever; the final one as soon as every task waits for it, and again at the interval should it fail. */
+  readonly run: Effect.Effect<void> = Effect.suspend(() => {
+    const { periodic } = this
+    if (periodic === undefined) return Effect.void
+    return Effect.gen(this, function*() {
+      const clock = yield* Effect.clock
+      let due = clock.unsafeCurrentTimeMillis() + periodic.interval
+      for (;;) {
+        const now = clock.unsafeCurrentTimeMillis()
+        const final = this.everybodyWaits
+        const at = final && this.final._tag === "none" ? now : Math.max(due, this.lastEnd + periodic.minPause)
+        if (this.stopping || this.concurrent >= periodic.maxConcurrent || (final && this.final._tag === "triggered")) yield* this.parker.park
+        else if (at > now) yield* Effect.raceFirst(Effect.sleep(at - now), this.parker.park)
+        else {
+          due = now + periodic.interval
+          const started = yield* Effect.exit(this.start(Checkpoint.checkpoint))
+          if (final) this.final = Exit.isSuccess(started) ? { _tag: "triggered", id: this.ids.last } : { _tag: "failed" }
+        }
+      }
+    })
+  })
+
+  private get concurrent(): number {
+    let n = 0
+    for (const { kind } of this.pending.values()) if (kind._tag === "Checkpoint") n++
+    return n
+  }
+
+  /** every task has ended its data and at least one waits for its final checkpoint */
+  private get everybodyWaits(): boolean {
+    return this.awaiting.size > 0 && this.tasks.every((task) => this.awaiting.has(task) || this.finished.has(task))
+  }
+
+  /** Triggers one now, and waits until it is complete. */
+  readonly trigger = (kind: CheckpointKind): Effect.Effect<CheckpointStats, CheckpointFailed> =>
+    Effect.flatMap(this.start(kind), Deferred.await)
+
+  private start(kind: CheckpointKind): Effect.Effect<Deferred.Deferred<CheckpointStats, CheckpointFailed>, CheckpointFailed> {
+    const stop = kind._tag === "Savepoint" && kind.stop !== "no"
+    return Effect.uninterruptible(Effect.gen(this, function*() {
+      const clock = yield* Effect.clock
+      const id = this.ids.last + 1
+      const running = this.tasks.filter((task) => !this.finished.has(task))
+      const notReady = running.find((task) => task.state === "created" || task.state === "initializing")
+      const refuse = (reason: CheckpointFailureReason, detail: string) => {
+        const failure = new CheckpointFailed({ job: this.graph.name, id, reason, detail })
+        return Effect.zipRight(this.listener.failed(failure, kind._tag === "Savepoint"), Effect.fail(failure))
+      }
+      if (running.length === 0 || this.tasks.length === 0) return yield* refuse("NOT_ALL_REQUIRED_TASKS_RUNNING", "the job has ended")
+      if (notReady !== undefined) {
+        return yield* refuse("NOT_ALL_REQUIRED_TASKS_RUNNING", `${notReady.vertex.name}[${notReady.subtask}] is ${notReady.state}`)
+      }
+      if (stop && this.stopping) return yield* refuse("TASK_NOT_READY", "the job is already being stopped")
+      this.ids.last = id
+      const startedAt = clock.unsafeCurrentTimeMillis()
+      const done = yield* Deferred.make<CheckpointStats, CheckpointFailed>()
+      if (stop) this.stopping = true
+      const begun = yield* Effect.either(this.store.begin(id))
+      if (begun._tag === "Left") {
+        yield* this.count(id, "STORAGE", begun.left.message, stop)
+        return yield* Effect.fail(new CheckpointFailed({ job: this.graph.name, id, reason: "STORAGE", detail: begun.left.message }))
+      }
+      this.underway.set(id, { writer: begun.right, done, startedAt })
+      yield* this.apply({
+        _tag: "Triggered",
+        checkpoint: { id, kind, timestamp: startedAt, needed: new Set(running.map(keyOf)), reports: new Map() }
+      })
+      const expire = this.giveUp(id, "EXPIRED", `not complete after ${this.options.timeout} ms`)
+      yield* this.fork(Effect.raceFirst(Effect.asVoid(Effect.exit(Deferred.await(done))), Effect.zipRight(Effect.sleep(this.options.timeout), expire)))
+      const barrier: CheckpointBarrier = { _tag: "CheckpointBarrier", id, timestamp: startedAt, kind }
+      for (const task of running) {
+        if (!this.triggersDirectly(task)) continue
+        yield* this.fork(Effect.flatMap(task.triggerCheckpointAsync(barrier), (taken) =>
+          taken ? Effect.void : this.giveUp(id, "TASK_NOT_READY", `${task.vertex.name}[${task.subtask}] is ${task.state}`)))
+      }
+      return done
+    }))
+  }
+
+  /** CC-11: sources, and tasks all of whose writers have ended */
+  private triggersDirectly(task: Invokable): boolean {
+    return task.vertex.inputs.every((edge) =>
+      this.tasks.every((writer) =>
+        writer.vertex.index !== edge.from || this.finished.has(writer) ||
+        (edge.partitioning._tag === "Forward" && writer.subtask !== task.subtask)
+      )
+    )
+  }
+
+  // ---------------------------------------------------------------------------------------------------------------- what tasks say
+
+  readonly writer = (id: number): CheckpointWriter | undefined => this.underway.get(id)?.writer
+
+  readonly acknowledge = (task: Invokable, id: number, report: SubtaskReport): Effect.Effect<void> =>
+    this.apply({ _tag: "Acknowledged", id, task: keyOf(task), report })
+
+  readonly decline: CheckpointResponder["decline"] = (task, id, reason, cause) =>
+    this.giveUp(
+      id,
+      reason,
+      `${task.vertex.name}[${task.subtask}]${Cause.isEmpty(cause) ? "" : `: ${Cause.pretty(cause)}`}`
+    )
+
+  readonly finalCheckpoint = (): boolean => this.stopping || (this.periodic?.finalCheckpoint ?? false)
+
+  readonly awaitsFinalCheckpoint = (task: Invokable): Effect.Effect<void> =>
+    Effect.sync(() => {
+      this.awaiting.add(task)
+      this.parker.wake()
+    })
+
+  /** A task has ended for good: what is under way does without it only if it has already reported (CC-10). */
+  readonly taskFinished = (task: Invokable): Effect.Effect<void> =>
+    Effect.suspend(() => {
+      this.finished.add(task)
+      this.awaiting.delete(task)
+      const lost = Array.from(this.pending.values()).filter((each) => each.needed.has(keyOf(task)) && !each.reports.has(keyOf(task)))
+      this.parker.wake()
+      return Effect.forEach(lost, ({ id }) => this.giveUp(id, "TASK_NOT_READY", `${task.vertex.name}[${task.subtask}] ended meanwhile`), {
+        discard: true
+      })
+    })
+
+  // ---------------------------------------------------------------------------------------------------------------- ends
+
+  private apply(event: Pending.Event<SubtaskReport>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const [next, actions] = Pending.step(this.pending, event)
+      this.pending = next
+      return Effect.forEach(actions, (action) =>
+        action._tag === "Complete"
+          ? this.fork(this.complete(action.checkpoint))
+          : this.fork(this.abort(action.checkpoint, action.reason, "")), { discard: true })
+    })
+  }
+
+  private giveUp(id: number, reason: CheckpointFailureReason, detail: string): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const [next, actions] = Pending.step(this.pending, { _tag: "GivenUp", id, reason })
+      this.pending = next
+      return Effect.forEach(actions, ({ checkpoint }) => this.fork(this.abort(checkpoint, reason, detail)), { discard: true })
+    })
+  }
+
+  private complete(checkpoint: Pending.PendingCheckpoint<SubtaskReport>): Effect.Effect<void> {
+    return Effect.uninterruptible(Effect.gen(this, function*() {
+      const { id, kind } = checkpoint
+      const clock = yield* Effect.clock
+      const { done, startedAt, writer } = this.underway.get(id)!
+      const metadata = this.metadata(checkpoint)
+      const put = yield* Effect.exit(writer.complete(metadata))
+      if (Exit.isFailure(put)) return yield* this.abort(checkpoint, "STORAGE", Cause.pretty(put.cause))
+      this.underway.delete(id)
+      const completedAt = clock.unsafeCurrentTimeMillis()
+      this.lastEnd = completedAt
+      this.failures = 0
+      this.latestCompleted = Math.max(this.latestCompleted, id)
+      const stats: CheckpointStats = {
+        id,
+        savepoint: kind._tag === "Savepoint",
+        bytes: Array.from(checkpoint.reports.values()).reduce((sum, { handle }) => sum + (handle?.bytes ?? 0), 0),
+        durationMs: completedAt - startedAt,
+        completedAt
+      }
+      yield* this.listener.completed(stats)
+      if (kind._tag === "Checkpoint") {
+        this.completedIds.push(id)
+        const old = this.completedIds.splice(0, Math.max(0, this.completedIds.length - this.options.retain))
+        yield* this.fork(Effect.forEach(old, (each) => Effect.ignoreLogged(this.store.discard(each)), { discard: true }))
+      }
+      // CC-23: a savepoint that does not stop the job sends no completion
+      if (kind._tag === "Checkpoint" || kind.stop !== "no") {
+        yield* Effect.forEach(this.tasks, (task) => this.fork(task.notifyCheckpointCompleteAsync(id)), { discard: true })
+      }
+      yield* Deferred.succeed(done, stats)
+      this.parker.wake()
+    }))
+  }
+
+  private abort(
+    checkpoint: Pending.PendingCheckpoint<SubtaskReport>,
+    reason: CheckpointFailureReason,
+    detail: string
+  ): Effect.Effect<void> {
+    return Effect.uninterruptible(Effect.gen(this, function*() {
+      const { id, kind } = checkpoint
+      const clock = yield* Effect.clock
+      const underway = this.underway.get(id)
+      if (underway === undefined) return
+      this.underway.delete(id)
+      if (this.final._tag === "triggered" && this.final.id === id) this.final = { _tag: "failed" }
+      this.lastEnd = clock.unsafeCurrentTimeMillis()
+      yield* Effect.forEach(this.tasks, (task) => this.fork(task.notifyCheckpointAbortAsync(id, this.latestCompleted)), { discard: true })
+      yield* underway.writer.abort
+      yield* Deferred.fail(underway.done, new CheckpointFailed({ job: this.graph.name, id, reason, detail }))
+      if (reason !== "SUBSUMED") yield* this.count(id, reason, detail, kind._tag === "Savepoint" && kind.stop !== "no", kind._tag === "Savepoint")
+      this.parker.wake()
+    }))
+  }
+
+  private count(id: number, reason: string, detail: string, stop: boolean, savepoint = false): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      const failure = new CheckpointFailed({ job: this.graph.name, id, reason, detail })
+      const told = this.listener.failed(failure, counted.has(reason) || stop || savepoint)
+      // FC-15: the tasks have ended their data and cannot go on
+      if (stop) return Effect.zipRight(told, this.listener.fatal(failure))
+      if (savepoint || !counted.has(reason)) return told
+      this.failures++
+      return this.failures > this.options.tolerableFailures ? Effect.zipRight(told, this.listener.fatal(failure)) : told
+    })
+  }
+
+  private metadata(checkpoint: Pending.PendingCheckpoint<SubtaskReport>): CheckpointMetadata {
+    const operators = this.graph.vertices.flatMap((vertex) =>
+      vertex.chain.map(({ name, uid }): OperatorState => ({
+        uid,
+        name,
+        parallelism: vertex.parallelism,
+        maxParallelism: this.graph.maxParallelism,
+        subtasks: Array.from({ length: vertex.parallelism }, (_, subtask) => {
+          const report = checkpoint.reports.get(`${vertex.index}:${subtask}`)
+          const operator = report?.operators.find((each) => each.uid === uid)
+          // a task that was not needed had finished before
+          return {
+            subtask,
+            phase: operator?.phase ?? "finished",
+            handle: operator === undefined || operator.states.length === 0 ? undefined : report!.handle,
+            states: operator?.states ?? []
+          }
+        })
+      }))
+    )
+    return {
+      version: Checkpoint.FORMAT_VERSION,
+      job: this.graph.name,
+      id: checkpoint.id,
+      kind: checkpoint.kind,
+      timestamp: checkpoint.timestamp,
+      operators
+    }
+  }
+
+  /** a fiber inherits whether it can be interrupted from the region that forks it */
+  private fork(effect: Effect.Effect<void>): Effect.Effect<void> {
+    return Effect.asVoid(Effect.forkIn(Effect.interruptible(effect), this.scope))
+  }
+}

@@ -1,0 +1,222 @@
+/**
+ * What runs: chains of operators as vertices, and the edges between them with their partitioning.
+ *
+ * J1. An operator runs in the task of what it reads when that is one edge, forward (or to one subtask), at the same parallelism, and neither side forbids it.
+ * J2. A forward edge between different parallelisms becomes rebalance (CH-05).
+ * J3. Every operator has a uid: its own, or one made from its name and what it reads, which stays the same as long as those do.
+ *
+ * @since 0.1.0
+ */
+import * as Either from "effect/Either"
+import type { ResolvedOptions } from "../JobOptions.js"
+import * as KeyGroup from "../KeyGroup.js"
+import { GraphError } from "../StreamError.js"
+import type { KeySelector, Partitioning, StreamNode } from "./StreamGraph.js"
+import { collect, inputsOf } from "./StreamGraph.js"
+
+/** An operator of a chain; `consumers` are operators of the same chain. */
+export interface ChainedOperator {
+  readonly node: StreamNode
+  readonly name: string
+  readonly uid: string
+  readonly key: KeySelector | undefined
+  readonly consumers: ReadonlyArray<{ readonly operator: number; readonly tag: string | undefined }>
+}
+
+/** One task, `parallelism` times. `chain[0]` is its head. */
+export interface JobVertex {
+  readonly index: number
+  readonly name: string
+  readonly parallelism: number
+  readonly chain: ReadonlyArray<ChainedOperator>
+  readonly inputs: ReadonlyArray<JobEdge>
+  readonly outputs: ReadonlyArray<JobEdge>
+}
+
+/** From one operator's output to the head of a vertex. */
+export interface JobEdge {
+  readonly index: number
+  readonly from: number
+  readonly operator: number
+  readonly tag: string | undefined
+  readonly to: number
+  readonly partitioning: Partitioning
+}
+
+/** A whole job, ready to run. */
+export interface JobGraph {
+  readonly name: string
+  readonly vertices: ReadonlyArray<JobVertex>
+  readonly edges: ReadonlyArray<JobEdge>
+  readonly maxParallelism: number
+}
+
+/** Whether a string may name a job: it names a folder too. */
+const badName = (name: string): string | undefined =>
+  name.trim() === "" ? "a job needs a name" : name.length > 200 ? "a job's name has at most 200 characters" : undefined
+
+/** Builds what runs from what was written. */
+export const make = (
+  name: string,
+  ends: ReadonlyArray<StreamNode>,
+  options: ResolvedOptions
+): Either.Either<JobGraph, GraphError> => {
+  const fail = (node: string, reason: string) => Either.left(new GraphError({ job: name, node, reason }))
+  const bad = badName(name) ?? (ends.length === 0 ? "a job needs at least one pipeline: a stream that ends in DataStream.to(sink)" : undefined)
+  if (bad !== undefined) return fail("Job.make", bad)
+  const { batchSize, chaining, maxParallelism } = options
+  if (!Number.isInteger(maxParallelism) || maxParallelism < 1 || maxParallelism > KeyGroup.MAX_PARALLELISM) {
+    return fail("JobOptions", `maxParallelism must be a whole number from 1 to ${KeyGroup.MAX_PARALLELISM}, got ${maxParallelism}`)
+  }
+  if (!Number.isInteger(batchSize) || batchSize < 1 || batchSize > 65536) {
+    return fail("JobOptions", `batchSize must be a whole number from 1 to 65536, got ${batchSize}`)
+  }
+
+  const nodes = collect(ends)
+  const parallelismOf = (node: StreamNode) => node.parallelism ?? options.parallelism
+  for (const node of nodes) {
+    const parallelism = parallelismOf(node)
+    if (node.problem !== undefined) return fail(node.name, node.problem)
+    if (!Number.isInteger(parallelism) || parallelism < 1) return fail(node.name, `parallelism must be a whole number from 1 on, got ${parallelism}`)
+    if (parallelism > maxParallelism) {
+      return fail(node.name, `parallelism ${parallelism} is above maxParallelism ${maxParallelism}; raise maxParallelism (it cannot change later) or lower parallelism`)
+    }
+  }
+
+  const uids = uidsOf(nodes)
+  const byUid = new Map<string, StreamNode>()
+  for (const [node, uid] of uids) {
+    const other = byUid.get(uid)
+    if (other !== undefined) return fail(node.name, `uid "${uid}" is already taken by ${other.name}; every uid of a job must be different`)
+    byUid.set(uid, node)
+  }
+
+  // an edge to one subtask from one subtask needs no exchange, whatever its partitioning
+  const effective = (from: StreamNode, to: StreamNode, partitioning: Partitioning): Partitioning => {
+    const one = parallelismOf(from) === 1 && parallelismOf(to) === 1
+    if (one && partitioning._tag !== "Forward") return { _tag: "Forward" }
+    return partitioning._tag === "Forward" && parallelismOf(from) !== parallelismOf(to) ? { _tag: "Rebalance" } : partitioning
+  }
+  const chainsWith = (node: StreamNode): StreamNode | undefined => {
+    const inputs = inputsOf(node)
+    if (!chaining || inputs.length !== 1 || node.chaining !== "always" || inputs[0].node.chaining === "never") return undefined
+    const from = inputs[0].node
+    return parallelismOf(from) === parallelismOf(node) && effective(from, node, inputs[0].partitioning)._tag === "Forward" ? from : undefined
+  }
+
+  const vertexOf = new Map<StreamNode, number>()
+  const chains: Array<Array<StreamNode>> = []
+  for (const node of nodes) {
+    const from = chainsWith(node)
+    const vertex = from === undefined ? chains.push([]) - 1 : vertexOf.get(from)!
+    vertexOf.set(node, vertex)
+    chains[vertex].push(node)
+  }
+
+  const edges: Array<JobEdge> = []
+  for (const node of nodes) {
+    if (chainsWith(node) !== undefined) continue
+    for (const input of inputsOf(node)) {
+      const from = vertexOf.get(input.node)!
+      edges.push({
+        index: edges.length,
+        from,
+        operator: chains[from].indexOf(input.node),
+        tag: input.tag,
+        to: vertexOf.get(node)!,
+        partitioning: effective(input.node, node, input.partitioning)
+      })
+    }
+  }
+
+  const vertices = chains.map((chain, index): JobVertex => ({
+    index,
+    name: chain.map((node) => node.name).join(" -> "),
+    parallelism: parallelismOf(chain[0]),
+    chain: chain.map((node) => ({
+      node,
+      name: node.name,
+      uid: uids.get(node)!,
+      key: node._tag === "OneInput" ? node.key : undefined,
+      consumers: chain.flatMap((other, operator) =>
+        chainsWith(other) === node ? [{ operator, tag: inputsOf(other)[0].tag }] : []
+      )
+    })),
+    inputs: edges.filter((edge) => edge.to === index),
+    outputs: edges.filter((edge) => edge.from === index)
+  }))
+  return Either.right({ name, vertices, edges, maxParallelism })
+}
+
+const uidsOf = (nodes: ReadonlyArray<StreamNode>): Map<StreamNode, string> => {
+  const uids = new Map<StreamNode, string>()
+  const taken = new Map<string, number>()
+  for (const node of nodes) {
+    if (node.uid !== undefined) {
+      uids.set(node, node.uid)
+      continue
+    }
+    const path = inputsOf(node).map((edge) => `${uids.get(edge.node)}${edge.tag ?? ""}`).join("+")
+    const base = `${node.name}~${(KeyGroup.hash(`${path}>${node.name}`) >>> 0).toString(36)}`
+    const n = taken.get(base) ?? 0
+    taken.set(base, n + 1)
+    uids.set(node, n === 0 ? base : `${base}.${n}`)
+  }
+  return uids
+}
+
+/** A job as people read it. */
+export interface Explanation {
+  readonly text: string
+  /** a Mermaid flowchart */
+  readonly mermaid: string
+  readonly json: {
+    readonly name: string
+    readonly maxParallelism: number
+    readonly vertices: ReadonlyArray<{
+      readonly name: string
+      readonly parallelism: number
+      readonly operators: ReadonlyArray<{ readonly name: string; readonly uid: string; readonly keyed: boolean }>
+    }>
+    readonly edges: ReadonlyArray<{ readonly from: number; readonly to: number; readonly partitioning: string; readonly tag?: string }>
+  }
+}
+
+/** Renders a graph. */
+export const explain = (graph: JobGraph): Explanation => {
+  const quote = (text: string) => text.replaceAll("\"", "&quot;")
+  const text = [`job ${graph.name}, ${graph.maxParallelism} key groups`]
+  const mermaid = ["flowchart LR"]
+  for (const vertex of graph.vertices) {
+    text.push(`[${vertex.index}] ${vertex.name} x${vertex.parallelism}`)
+    for (const operator of vertex.chain) {
+      text.push(`      ${operator.name}  uid ${operator.uid}${operator.key === undefined ? "" : "  keyed"}`)
+    }
+    for (const edge of vertex.outputs) {
+      text.push(`      -- ${edge.partitioning._tag.toLowerCase()}${edge.tag === undefined ? "" : ` (${edge.tag})`} --> [${edge.to}]`)
+    }
+    mermaid.push(`  v${vertex.index}["${quote(vertex.name)} x${vertex.parallelism}"]`)
+  }
+  for (const edge of graph.edges) {
+    mermaid.push(`  v${edge.from} -->|${edge.partitioning._tag.toLowerCase()}${edge.tag === undefined ? "" : ` ${quote(edge.tag)}`}| v${edge.to}`)
+  }
+  return {
+    text: text.join("\n"),
+    mermaid: mermaid.join("\n"),
+    json: {
+      name: graph.name,
+      maxParallelism: graph.maxParallelism,
+      vertices: graph.vertices.map(({ chain, name, parallelism }) => ({
+        name,
+        parallelism,
+        operators: chain.map(({ key, name, uid }) => ({ name, uid, keyed: key !== undefined }))
+      })),
+      edges: graph.edges.map(({ from, partitioning, tag, to }) => ({
+        from,
+        to,
+        partitioning: partitioning._tag.toLowerCase(),
+        ...(tag === undefined ? {} : { tag })
+      }))
+    }
+  }
+}

@@ -1,0 +1,59 @@
+/**
+ * One attempt of a job: its tasks with the channels between them.
+ *
+ * @since 0.1.0
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import type { Assignment } from "../checkpoint/StateAssignment.js"
+import type { JobGraph } from "../graph/JobGraph.js"
+import type { ResolvedOptions } from "../JobOptions.js"
+import { Channel } from "../task/Channel.js"
+import type { CheckpointResponder, Invokable, TaskEnvironment } from "../task/Invokable.js"
+import { OneInputStreamTask } from "../task/OneInputStreamTask.js"
+import { SourceStreamTask } from "../task/SourceStreamTask.js"
+
+/** Makes the tasks of an attempt; nothing runs yet. */
+export const make = (
+  graph: JobGraph,
+  options: ResolvedOptions,
+  attempt: { readonly number: number; readonly id: string },
+  assignment: Assignment | undefined,
+  responder: CheckpointResponder
+): Effect.Effect<ReadonlyArray<Invokable>> =>
+  Effect.gen(function*() {
+    // channels[edge][from][to]; a forward edge has only those from a subtask to its own reader
+    const channels = graph.edges.map((edge) => {
+      const readers = graph.vertices[edge.to].parallelism
+      return Array.from({ length: graph.vertices[edge.from].parallelism }, (_, from) =>
+        Array.from({ length: readers }, (_, to) => edge.partitioning._tag !== "Forward" || from === to ? new Channel() : undefined))
+    })
+    const total = graph.vertices.reduce((n, vertex) => n + vertex.parallelism, 0)
+    const all = yield* Deferred.make<void>()
+    let initialized = 0
+    const allInitialized = Effect.suspend(() => {
+      initialized++
+      return initialized === total ? Effect.asVoid(Deferred.succeed(all, undefined)) : Deferred.await(all)
+    })
+    const present = (some: ReadonlyArray<Channel | undefined>) => some.filter((each) => each !== undefined)
+    return graph.vertices.flatMap((vertex) =>
+      Array.from({ length: vertex.parallelism }, (_, subtask): Invokable => {
+        const env: TaskEnvironment = {
+          job: graph.name,
+          vertex,
+          subtask,
+          maxParallelism: graph.maxParallelism,
+          attempt: attempt.number,
+          attemptId: attempt.id,
+          options,
+          inputs: vertex.inputs.flatMap((edge) => present(channels[edge.index].map((to) => to[subtask]))),
+          outputs: vertex.outputs.map((edge) => present(channels[edge.index][subtask])),
+          restore: assignment?.restore(vertex, subtask) ?? (() => undefined),
+          restoredId: assignment?.checkpointId ?? 0,
+          responder,
+          allInitialized
+        }
+        return vertex.chain[0].node._tag === "Source" ? new SourceStreamTask(env) : new OneInputStreamTask(env)
+      })
+    )
+  })

@@ -1,0 +1,154 @@
+/**
+ * Aggregates each key's records by windows that are the same for all keys: pane by pane, a Map of keys for each window's end.
+ *
+ * I1. A window fires once when the watermark reaches its last timestamp, after the records before it and before the watermark goes on.
+ * I2. With allowed lateness it is kept until its cleanup time, and fires again for each late record.
+ * I3. A record is late when every window that holds it is past its cleanup time: it is counted and goes to the late output.
+ * I4. Which windows have fired is state: a restore fires none of them again.
+ *
+ * @since 0.1.0
+ */
+import type * as Schema from "effect/Schema"
+import type { MapKey } from "../KeyGroup.js"
+import type { OutputTag } from "../OutputTag.js"
+import type { Pane, StateTable } from "../state/StateTable.js"
+import { NO_NAMESPACE } from "../state/StateTable.js"
+import { Watermark } from "../StreamElement.js"
+import type { KeyContext, OperatorContext, Output, PushOperator, StateContext } from "../StreamOperator.js"
+import type { AlignedWindows, TimeWindow } from "../Window.js"
+import { cleanupTime, start } from "../Window.js"
+
+/** What is done with the records of a window. */
+export interface WindowFunction<A, Acc, Out> {
+  readonly accumulator: Schema.Schema<Acc, any> | undefined
+  readonly first: (value: A) => Acc
+  readonly add: (acc: Acc, value: A) => Acc
+  readonly result: (acc: Acc, key: any, window: TimeWindow) => Iterable<Out>
+  /** the same where each window has exactly one result */
+  readonly single: ((acc: Acc, key: any, window: TimeWindow) => Out) | undefined
+}
+
+/** The operator. */
+export class AlignedWindow<A, Acc, Out> implements PushOperator<A, Out> {
+  /** windows that have not fired, by their end */
+  private pending!: StateTable<Acc>
+  /** windows that have fired and may take late records */
+  private fired!: StateTable<Acc>
+  private keys!: KeyContext
+  private context!: OperatorContext<Out>
+  private watermark: number = Watermark.MIN
+  /** the least end of a window that has not fired */
+  private nextEnd = Infinity
+  private lastEnd = NaN
+  private lastPane: Pane<Acc> | undefined
+
+  constructor(
+    private readonly windows: AlignedWindows,
+    private readonly lateness: number,
+    private readonly late: OutputTag<A> | undefined,
+    private readonly fn: WindowFunction<A, Acc, Out>
+  ) {}
+
+  setup(ctx: OperatorContext<Out>): void {
+    this.context = ctx
+  }
+
+  initializeState(ctx: StateContext): void {
+    this.keys = ctx.keys
+    this.pending = ctx.table("windows", this.fn.accumulator)
+    this.fired = ctx.table("fired", this.fn.accumulator)
+    this.nextEnd = this.leastEnd()
+  }
+
+  /** Hot: test/bench window count. */
+  push(value: A, timestamp: number | undefined, out: Output<Out>): void {
+    if (timestamp === undefined) {
+      throw new TypeError(
+        `${this.context.name}: a record without a timestamp cannot be put into a window of event time; use DataStream.assignTimestamps before keyBy`
+      )
+    }
+    const { offset, size, slide } = this.windows
+    let taken = false
+    for (let at = start(timestamp, offset, slide); at > timestamp - size; at -= slide) {
+      const end = at + size
+      if (end - 1 > this.watermark) {
+        this.add(end, value)
+        taken = true
+      } else if (cleanupTime(end, this.lateness) > this.watermark) {
+        this.addLate(end, value, out)
+        taken = true
+      }
+    }
+    if (!taken) {
+      this.context.count("late")
+      if (this.late !== undefined) out.output(this.late, value, timestamp)
+    }
+  }
+
+  processWatermark(watermark: number, out: Output<Out>): void {
+    this.watermark = watermark
+    if (this.nextEnd - 1 <= watermark) this.fire(watermark, out)
+    if (this.lateness > 0) {
+      for (const end of this.fired.panes.keys()) {
+        if (isWindow(end) && cleanupTime(end, this.lateness) <= watermark) this.fired.drop(end)
+      }
+    }
+    out.emitWatermark(watermark)
+  }
+
+  private add(end: number, value: A): void {
+    const table = this.pending
+    if (end !== this.lastEnd) {
+      this.lastEnd = end
+      this.lastPane = table.paneOrNew(end)
+      if (end < this.nextEnd) this.nextEnd = end
+    }
+    const pane = this.lastPane!
+    const { mapKey } = this.keys
+    const entry = table.entry(pane, end, mapKey)
+    if (entry === undefined) table.insert(pane, mapKey, this.fn.first(value))
+    else entry.value = this.fn.add(entry.value, value)
+  }
+
+  private addLate(end: number, value: A, out: Output<Out>): void {
+    const table = this.fired
+    const pane = table.paneOrNew(end)
+    const { mapKey } = this.keys
+    let entry = table.entry(pane, end, mapKey)
+    if (entry === undefined) entry = table.insert(pane, mapKey, this.fn.first(value))
+    else entry.value = this.fn.add(entry.value, value)
+    this.emit(entry.value, end, out)
+  }
+
+  private fire(watermark: number, out: Output<Out>): void {
+    const due = Array.from(this.pending.panes.keys()).filter((end): end is number => isWindow(end) && end - 1 <= watermark)
+    due.sort((a, b) => a - b)
+    this.lastEnd = NaN
+    this.lastPane = undefined
+    for (const end of due) {
+      for (const [key, entry] of this.pending.pane(end)!) {
+        this.keys.setMapKey(key)
+        this.emit(entry.value, end, out)
+      }
+      if (this.lateness > 0) this.pending.move(end, this.fired)
+      else this.pending.drop(end)
+    }
+    this.nextEnd = this.leastEnd()
+  }
+
+  private emit(acc: Acc, end: number, out: Output<Out>): void {
+    const window: TimeWindow = { start: end - this.windows.size, end }
+    const { fn } = this
+    if (fn.single !== undefined) return out.emit(fn.single(acc, this.keys.key, window), end - 1)
+    for (const result of fn.result(acc, this.keys.key, window)) out.emit(result, end - 1)
+  }
+
+  private leastEnd(): number {
+    let least = Infinity
+    for (const end of this.pending.panes.keys()) if (isWindow(end) && end < least) least = end
+    return least
+  }
+}
+
+/** a table's own pane, for states without namespaces, is none */
+const isWindow = (namespace: MapKey): namespace is number => namespace !== NO_NAMESPACE

@@ -1,0 +1,144 @@
+/**
+ * Operators with keyed state: rolling reduce and aggregate, and the keyed process function.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type * as Aggregator from "../Aggregator.js"
+import type { MapKey } from "../KeyGroup.js"
+import type { KeyedProcessContext, KeyedProcessFunction, States, Timers } from "../ProcessFunction.js"
+import type { StateTable } from "../state/StateTable.js"
+import { NO_NAMESPACE } from "../state/StateTable.js"
+import type { FiredTimer, KeyContext, OperatorContext, Output, PushOperator, StateContext, TimerService } from "../StreamOperator.js"
+import { emitAll } from "./stateless.js"
+
+/** Adds each record to its key's value and emits the result. */
+class Rolling<A, Acc, Out> implements PushOperator<A, Out> {
+  private table!: StateTable<Acc>
+  private keys!: KeyContext
+
+  constructor(
+    private readonly schema: Schema.Schema<Acc, any> | undefined,
+    private readonly first: (value: A) => Acc,
+    private readonly add: (acc: Acc, value: A) => Acc,
+    private readonly result: (acc: Acc, key: unknown) => Out
+  ) {}
+
+  initializeState(ctx: StateContext): void {
+    this.keys = ctx.keys
+    this.table = ctx.table("value", this.schema)
+  }
+
+  /** Hot: test/bench keyed sum. */
+  push(value: A, timestamp: number | undefined, out: Output<Out>): void {
+    const { keys, table } = this
+    let entry = table.entry(table.only, NO_NAMESPACE, keys.mapKey)
+    if (entry === undefined) entry = table.insert(table.only, keys.mapKey, this.first(value))
+    else entry.value = this.add(entry.value, value)
+    out.emit(this.result(entry.value, keys.key), timestamp)
+  }
+}
+
+/** Each record's key's reduction so far. */
+export const reduce = <A>(f: (self: A, that: A) => A, schema: Schema.Schema<A, any> | undefined): PushOperator<A, A> =>
+  new Rolling<A, A, A>(schema, (value) => value, f, (acc) => acc)
+
+/** Each record's key's aggregation so far. */
+export const aggregate = <K, A, Acc, Out, B>(
+  aggregator: Aggregator.Aggregator<A, Acc, Out>,
+  project: ((result: Out, context: { readonly key: K }) => B) | undefined
+): PushOperator<A, B> =>
+  new Rolling<A, Acc, B>(
+    aggregator.accumulator,
+    (value) => aggregator.add(aggregator.init(), value),
+    aggregator.add,
+    project === undefined
+      ? aggregator.result as unknown as (acc: Acc) => B
+      : (acc, key) => project(aggregator.result(acc), { key: key as K })
+  )
+
+const NO_TIMER_NAMESPACE: MapKey = 0
+
+/** A keyed process function as it is written, or the Effect that acquires it. */
+export type KeyedProcessSource<K, A, S, Out> =
+  | KeyedProcessFunction<K, A, S, Out, Out>
+  | Effect.Effect<KeyedProcessFunction<K, A, S, Out, Out>, any, Scope.Scope>
+
+/** A keyed process function. What is acquired in `open` declares its state there, all other in `initializeState`. */
+class KeyedProcess<K, A, S extends States, Out> implements PushOperator<A, Out, any> {
+  private operator!: OperatorContext<Out>
+  private service!: TimerService
+  private timestamp: number | undefined
+  private output!: Output<Out>
+  private states!: StateContext
+  private context!: KeyedProcessContext<K, S>
+  private fn!: KeyedProcessFunction<K, A, S, Out, Out>
+
+  constructor(private readonly source: KeyedProcessSource<K, A, S, Out>) {}
+
+  setup(ctx: OperatorContext<Out>): void {
+    this.operator = ctx
+    this.output = ctx.out
+  }
+
+  initializeState(ctx: StateContext): void {
+    this.states = ctx
+    this.service = ctx.timers("user", (timer) => this.fire(timer))
+    if (!Effect.isEffect(this.source)) this.use(this.source)
+  }
+
+  readonly open = Effect.suspend((): Effect.Effect<void, any, Scope.Scope> =>
+    Effect.isEffect(this.source) ? Effect.map(this.source, (fn) => this.use(fn)) : Effect.void
+  )
+
+  private use(fn: KeyedProcessFunction<K, A, S, Out, Out>): void {
+    const state: Record<string, unknown> = {}
+    const declared: States = fn.state ?? {}
+    for (const name of Object.keys(declared)) state[name] = this.states.keyed(name, declared[name])
+    this.fn = fn
+    this.context = this.contextOf(this.states.keys, state, this.service)
+  }
+
+  push(value: A, timestamp: number | undefined, out: Output<Out>): void {
+    this.timestamp = timestamp
+    this.output = out
+    emitAll(this.fn.onElement(value, this.context), timestamp, out)
+  }
+
+  private fire({ domain, timestamp }: FiredTimer): void {
+    // TI-11: what a processing-time timer emits has no event time
+    this.timestamp = domain === "event-time" ? timestamp : undefined
+    if (this.fn.onTimer !== undefined) emitAll(this.fn.onTimer({ timestamp, domain }, this.context), this.timestamp, this.operator.out)
+  }
+
+  private contextOf(keys: KeyContext, state: object, service: TimerService): KeyedProcessContext<K, S> {
+    const self = this
+    const timers: Timers = {
+      eventTime: (timestamp) => service.registerEventTime(NO_TIMER_NAMESPACE, timestamp),
+      processingTime: (timestamp) => service.registerProcessingTime(NO_TIMER_NAMESPACE, timestamp),
+      deleteEventTime: (timestamp) => service.deleteEventTime(NO_TIMER_NAMESPACE, timestamp),
+      deleteProcessingTime: (timestamp) => service.deleteProcessingTime(NO_TIMER_NAMESPACE, timestamp)
+    }
+    return {
+      get key() {
+        return keys.key as K
+      },
+      get timestamp() {
+        return self.timestamp
+      },
+      get watermark() {
+        return service.currentWatermark()
+      },
+      processingTime: service.currentProcessingTime.bind(service),
+      output: (tag, value) => self.output.output(tag, value, self.timestamp),
+      state: state as KeyedProcessContext<K, S>["state"],
+      timers
+    }
+  }
+}
+
+/** Makes the operator of a keyed process function. */
+export const process = <K, A, S extends States, Out>(source: KeyedProcessSource<K, A, S, Out>): PushOperator<A, Out, any> =>
+  new KeyedProcess(source)

@@ -1,0 +1,150 @@
+/**
+ * The operators at the end of a pipeline: a plain writer, and two-phase commit.
+ *
+ * Laws T1 to T3 of `DataSink`.
+ *
+ * @since 0.1.0
+ */
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as Schema from "effect/Schema"
+import type * as Scope from "effect/Scope"
+import type { DataSink, SinkContext, SinkWriter, TransactionWriter } from "../DataSink.js"
+import type { StreamRecord } from "../StreamElement.js"
+import type { HookResult, OperatorContext, OperatorListState, SnapshotContext, StateContext, StreamOperator } from "../StreamOperator.js"
+
+/** The operator of a sink. */
+export const make = <A, E>(sink: DataSink<A, E, any>): StreamOperator<A, never, E> =>
+  sink._tag === "WriterSink" ? new WriterOperator(sink) : new CommittingOperator(sink)
+
+const contextOf = (ctx: OperatorContext<never>): SinkContext => ({
+  job: ctx.job,
+  uid: ctx.uid,
+  subtask: ctx.subtask,
+  parallelism: ctx.parallelism,
+  attemptId: ctx.attemptId
+})
+
+type Of<T extends DataSink<any, any, any>["_tag"], A, E> = Extract<DataSink<A, E, any>, { readonly _tag: T }>
+
+/** Writes as records come. */
+class WriterOperator<A, E> implements StreamOperator<A, never, E> {
+  private context!: SinkContext
+  private writer!: SinkWriter<A, E>
+
+  constructor(private readonly sink: Of<"WriterSink", A, E>) {}
+
+  setup(ctx: OperatorContext<never>): void {
+    this.context = contextOf(ctx)
+  }
+
+  readonly open = Effect.suspend(() =>
+    Effect.map(this.sink.open(this.context) as Effect.Effect<SinkWriter<A, E>, E, Scope.Scope>, (writer) => {
+      this.writer = writer
+    })
+  )
+
+  processElement({ timestamp, value }: StreamRecord<A>): HookResult<E> {
+    const answer = this.writer.write(value, timestamp)
+    return Effect.isEffect(answer) ? answer : undefined
+  }
+
+  endBatch(): HookResult<E> {
+    return this.writer.endBatch?.()
+  }
+
+  snapshotState(): HookResult<E> {
+    return this.writer.flush
+  }
+
+  finish(): HookResult<E> {
+    return this.writer.flush
+  }
+}
+
+interface Transaction<C> {
+  readonly checkpointId: number
+  readonly committable: C
+}
+
+/** Writes aside, and commits what completed checkpoints hold. */
+class CommittingOperator<A, E> implements StreamOperator<A, never, E> {
+  private operator!: OperatorContext<never>
+  private context!: SinkContext
+  private writer!: TransactionWriter<A, any, E>
+  private state!: OperatorListState<Transaction<any>>
+  private restored: ReadonlyArray<Transaction<any>> = []
+  private pending: Array<Transaction<any>> = []
+  /** work that makes transactions durable: every checkpoint waits for all of it, also for that of an aborted one */
+  private persisting: Array<Deferred.Deferred<void, E>> = []
+
+  constructor(private readonly sink: Of<"TransactionalSink", A, E>) {}
+
+  setup(ctx: OperatorContext<never>): void {
+    this.operator = ctx
+    this.context = contextOf(ctx)
+  }
+
+  initializeState(ctx: StateContext): HookResult<E> {
+    const { committable } = this.sink
+    this.state = ctx.list<Transaction<any>>(
+      "transactions",
+      committable === undefined ? undefined : Schema.Struct({ checkpointId: Schema.Number, committable }) as Schema.Schema<any, any>,
+      "union"
+    )
+    const all = this.state.get()
+    this.restored = all.filter((_, i) => i % this.context.parallelism === this.context.subtask)
+    this.state.set([])
+    // T3: before any subtask opens, since all initialize first
+    return this.context.subtask === 0
+      ? this.sink.recover(all.map((each) => each.committable), this.context) as Effect.Effect<void, E>
+      : undefined
+  }
+
+  readonly open = Effect.suspend(() =>
+    Effect.flatMap(this.sink.open(this.context) as Effect.Effect<TransactionWriter<A, any, E>, E, Scope.Scope>, (writer) => {
+      this.writer = writer
+      return Effect.forEach(this.restored, ({ committable }) => writer.commit(committable), { discard: true })
+    })
+  )
+
+  processElement({ timestamp, value }: StreamRecord<A>): HookResult<E> {
+    const answer = this.writer.write(value, timestamp)
+    return Effect.isEffect(answer) ? answer : undefined
+  }
+
+  snapshotState(ctx: SnapshotContext<E>): HookResult<E> {
+    return Effect.gen(this, function*() {
+      const { committables, persist } = this.writer.prepare(ctx.checkpointId)
+      for (const committable of committables) this.pending.push({ checkpointId: ctx.checkpointId, committable })
+      this.state.set(this.pending.slice())
+      const done = yield* Deferred.make<void, E>()
+      this.persisting.push(done)
+      // not in the checkpoint's own fiber: an abort must not leave a transaction half written
+      this.operator.fork(Effect.uninterruptible(Effect.flatMap(Effect.exit(persist), (exit) => {
+        if (Exit.isSuccess(exit)) this.persisting = this.persisting.filter((other) => other !== done)
+        return Effect.asVoid(Deferred.done(done, exit))
+      })))
+      for (const each of this.persisting) ctx.defer(Deferred.await(each))
+    })
+  }
+
+  notifyCheckpointComplete(checkpointId: number): HookResult<E> {
+    const due = this.pending.filter((each) => each.checkpointId <= checkpointId)
+    if (due.length === 0) return
+    return Effect.forEach(due, (each) =>
+      Effect.map(this.writer.commit(each.committable), () => {
+        this.pending = this.pending.filter((other) => other !== each)
+      }), { discard: true })
+  }
+
+  /** without checkpoints the end of the input is what commits (2P-10) */
+  finish(): HookResult<E> {
+    if (this.operator.checkpointing) return
+    return Effect.suspend(() => {
+      const { committables, persist } = this.writer.prepare(0)
+      return Effect.zipRight(persist, Effect.forEach(committables, (committable) => this.writer.commit(committable), { discard: true }))
+    })
+  }
+}

@@ -1,0 +1,83 @@
+/**
+ * Operators without state: map, filter and the like.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import * as Option from "effect/Option"
+import type { ProcessContext, ProcessFunction } from "../ProcessFunction.js"
+import { Watermark } from "../StreamElement.js"
+import type { OperatorContext, Output, PushOperator, StreamOperator } from "../StreamOperator.js"
+
+/** One result for each record. */
+export const map = <A, B>(f: (value: A) => B): PushOperator<A, B> => ({
+  push: (value, timestamp, out) => out.emit(f(value), timestamp)
+})
+
+/** The records that hold. */
+export const filter = <A>(predicate: (value: A) => boolean): PushOperator<A, A> => ({
+  push: (value, timestamp, out) => {
+    if (predicate(value)) out.emit(value, timestamp)
+  }
+})
+
+/** The results there are. */
+export const filterMap = <A, B>(f: (value: A) => Option.Option<B>): PushOperator<A, B> => ({
+  push: (value, timestamp, out) => {
+    const result = f(value)
+    if (Option.isSome(result)) out.emit(result.value, timestamp)
+  }
+})
+
+/** Any number of results for each record. */
+export const flatMap = <A, B>(f: (value: A) => Iterable<B>): PushOperator<A, B> => ({
+  push: (value, timestamp, out) => emitAll(f(value), timestamp, out)
+})
+
+/** Emits what a function gave, if anything. Hot. */
+export const emitAll = <B>(results: Iterable<B> | void, timestamp: number | undefined, out: Output<B>): void => {
+  if (results === undefined) return
+  if (Array.isArray(results)) for (let i = 0; i < results.length; i++) out.emit(results[i], timestamp)
+  else for (const result of results) out.emit(result, timestamp)
+}
+
+/** Looks at each record. */
+export const tap = <A, E>(f: (value: A) => unknown): StreamOperator<A, A, E> => ({
+  processElement: ({ timestamp, value }, out) => {
+    const result = f(value)
+    if (!Effect.isEffect(result)) return out.emit(value, timestamp)
+    return Effect.map(result as Effect.Effect<unknown, E>, () => out.emit(value, timestamp))
+  }
+})
+
+/** A process function over a stream without keys. */
+export const process = <A, B>(fn: ProcessFunction<A, B>): PushOperator<A, B> => {
+  let context!: OperatorContext<B>
+  let timestamp: number | undefined
+  let watermark: number = Watermark.MIN
+  let output!: Output<B>
+  const ctx: ProcessContext = {
+    get timestamp() {
+      return timestamp
+    },
+    get watermark() {
+      return watermark
+    },
+    processingTime: () => context.processingTime.now(),
+    output: (tag, value) => output.output(tag, value, timestamp)
+  }
+  return {
+    setup: (operator) => {
+      context = operator
+    },
+    push: (value, at, out) => {
+      timestamp = at
+      output = out
+      emitAll(fn.onElement(value, ctx), at, out)
+    },
+    processWatermark: (at, out) => {
+      watermark = at
+      out.emitWatermark(at)
+    }
+  }
+}

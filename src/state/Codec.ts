@@ -1,0 +1,170 @@
+/**
+ * Between values and what msgpack can hold. A schema is used only where it really transforms: for plain data both directions are the identity.
+ *
+ * C1. `decode(encode(a))` equals `a`.
+ * C2. `copy(a)` shares nothing mutable with `a`.
+ *
+ * @since 0.1.0
+ */
+import * as Schema from "effect/Schema"
+import * as AST from "effect/SchemaAST"
+import { Packr } from "msgpackr"
+import { UnsupportedSchema } from "../StreamError.js"
+import * as Shape from "./Shape.js"
+
+/**
+ * Turns values into plain data and back.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Codec<A> {
+  readonly shape: Shape.Shape
+  readonly encode: (value: A) => unknown
+  readonly decode: (stored: unknown) => A
+  /** what `encode` gives, sharing nothing that the value's owner may still change */
+  readonly copy: (value: A) => unknown
+}
+
+const identity = <A>(a: A): A => a
+
+/**
+ * Copies plain data deeply: arrays, records, Map, Set, Date and typed arrays.
+ *
+ * @since 0.1.0
+ * @category copying
+ */
+export const copyData = (value: unknown): unknown => {
+  if (typeof value !== "object" || value === null) return value
+  if (Array.isArray(value)) {
+    const out = new Array(value.length)
+    for (let i = 0; i < value.length; i++) out[i] = copyData(value[i])
+    return out
+  }
+  if (value instanceof Date) return new Date(value.getTime())
+  if (value instanceof Map) return new Map(Array.from(value, ([k, v]) => [copyData(k), copyData(v)]))
+  if (value instanceof Set) return new Set(Array.from(value, copyData))
+  if (ArrayBuffer.isView(value)) return (value as Uint8Array).slice()
+  const out: Record<string, unknown> = {}
+  for (const key in value) out[key] = copyData((value as Record<string, unknown>)[key])
+  return out
+}
+
+const checkPlain = (value: unknown, path: string): void => {
+  if (typeof value === "function" || typeof value === "symbol") {
+    throw new UnsupportedSchema({ path, reason: `a ${typeof value} cannot be stored` })
+  }
+  if (typeof value !== "object" || value === null || value instanceof Date || ArrayBuffer.isView(value)) return
+  if (Array.isArray(value)) return value.forEach((item, i) => checkPlain(item, `${path}[${i}]`))
+  if (value instanceof Map) return value.forEach((item, key) => checkPlain(item, `${path}.get(${String(key)})`))
+  if (value instanceof Set) return value.forEach((item) => checkPlain(item, `${path}{}`))
+  const prototype = Object.getPrototypeOf(value)
+  if (prototype !== Object.prototype && prototype !== null) {
+    throw new UnsupportedSchema({
+      path,
+      reason: `an instance of ${prototype?.constructor?.name ?? "a class"} would come back as a plain object; give its schema`
+    })
+  }
+  for (const key in value) checkPlain((value as Record<string, unknown>)[key], `${path}.${key}`)
+}
+
+/**
+ * For values without a schema: plain data only, anything else fails with `UnsupportedSchema` when it is stored.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const plain: Codec<any> = {
+  shape: Shape.any,
+  encode: (value) => {
+    checkPlain(value, "value")
+    return value
+  },
+  decode: identity,
+  copy: (value) => {
+    checkPlain(value, "value")
+    return copyData(value)
+  }
+}
+
+const packable = new Set(["DateFromSelf", "Uint8ArrayFromSelf", "ValidDateFromSelf"])
+
+/** whether the values of a type are what msgpack stores and gives back unchanged */
+const isPlain = (ast: AST.AST, seen: Set<AST.AST>): boolean => {
+  if (seen.has(ast)) return true
+  seen.add(ast)
+  switch (ast._tag) {
+    case "Transformation":
+      return false
+    case "Declaration": {
+      const name = AST.getIdentifierAnnotation(ast)
+      return name._tag === "Some" && packable.has(name.value)
+    }
+    case "Refinement":
+      return isPlain(ast.from, seen)
+    case "Suspend":
+      return isPlain(ast.f(), seen)
+    case "Union":
+      return ast.types.every((type) => isPlain(type, seen))
+    case "TupleType":
+      return ast.elements.every((e) => isPlain(e.type, seen)) && ast.rest.every((e) => isPlain(e.type, seen))
+    case "TypeLiteral":
+      return ast.propertySignatures.every((f) => typeof f.name === "string" && isPlain(f.type, seen)) &&
+        ast.indexSignatures.every((s) => isPlain(s.type, seen))
+    case "SymbolKeyword":
+    case "UniqueSymbol":
+      return false
+    default:
+      return true
+  }
+}
+
+/**
+ * The codec of a schema. Fails with `UnsupportedSchema` where its encoded side is still no plain data
+ * (`Schema.OptionFromSelf`, for instance: use `Schema.Option`).
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const fromSchema = <A, I>(schema: Schema.Schema<A, I>): Codec<A> => {
+  const shape = Shape.fromSchema(schema)
+  if (isPlain(schema.ast, new Set())) {
+    return { shape, encode: identity, decode: identity as (stored: unknown) => A, copy: copyData }
+  }
+  const encoded = AST.encodedAST(schema.ast)
+  if (!isPlain(encoded, new Set())) {
+    throw new UnsupportedSchema({
+      path: String(schema.ast),
+      reason: "its encoded side is not plain data; use the schema that encodes to JSON (Schema.Option rather than Schema.OptionFromSelf)"
+    })
+  }
+  const encode = Schema.encodeSync(schema)
+  const decode = Schema.decodeSync(schema)
+  return { shape, encode, decode: decode as (stored: unknown) => A, copy: encode }
+}
+
+/**
+ * The codec of an optional schema: `plain` without one.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const make = <A>(schema: Schema.Schema<A, any> | undefined): Codec<A> => schema === undefined ? plain : fromSchema(schema)
+
+const packr = new Packr({ useRecords: true, moreTypes: true, mapsAsObjects: false })
+
+/**
+ * Packs plain data into bytes that can be read by themselves.
+ *
+ * @since 0.1.0
+ * @category bytes
+ */
+export const pack = (value: unknown): Uint8Array => packr.pack(value)
+
+/**
+ * Reads what `pack` wrote.
+ *
+ * @since 0.1.0
+ * @category bytes
+ */
+export const unpack = (bytes: Uint8Array): unknown => packr.unpack(bytes)

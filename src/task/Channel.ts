@@ -1,0 +1,70 @@
+/**
+ * The way from one subtask to another, in order: batches of records, with watermarks, barriers and the like in band. One writer, one reader.
+ *
+ * C1. What was put comes out, once, in the order in which it was put.
+ * C2. A channel that holds `capacity` items is full. Its writer finishes the batch in hand and then waits; what that batch still gives is taken all the same,
+ *     so the size is bounded by the capacity and the results of one batch.
+ * C3. The reader is woken when the channel stops being empty, the writer when it stops being full.
+ *
+ * @since 0.1.0
+ */
+import type { StreamEvent } from "../StreamElement.js"
+
+/** Records that travel together; `timestamps[i]` belongs to `values[i]`. */
+export class Batch {
+  readonly _tag = "Batch"
+  readonly values: Array<any> = []
+  readonly timestamps: Array<number | undefined> = []
+}
+
+/** What a channel holds. */
+export type Item = Batch | StreamEvent
+
+/** How many items a channel takes before its writer has to wait. */
+export const CAPACITY = 16
+
+/** A single-producer single-consumer ring. */
+export class Channel {
+  private ring: Array<Item | undefined> = new Array<Item | undefined>(CAPACITY * 2).fill(undefined)
+  private head = 0
+  private count = 0
+  onData: () => void = () => {}
+  onSpace: () => void = () => {}
+
+  get isFull(): boolean {
+    return this.count >= CAPACITY
+  }
+
+  get size(): number {
+    return this.count
+  }
+
+  put(item: Item): void {
+    if (this.count === this.ring.length) this.grow()
+    this.ring[(this.head + this.count) & (this.ring.length - 1)] = item
+    this.count++
+    if (this.count === 1) this.onData()
+  }
+
+  poll(): Item | undefined {
+    if (this.count === 0) return undefined
+    const item = this.ring[this.head]
+    this.ring[this.head] = undefined
+    this.head = (this.head + 1) & (this.ring.length - 1)
+    this.count--
+    if (this.count === CAPACITY - 1) this.onSpace()
+    return item
+  }
+
+  /** Drops what it holds. */
+  clear(): void {
+    while (this.count > 0) this.poll()
+  }
+
+  private grow(): void {
+    const bigger = new Array<Item | undefined>(this.ring.length * 2).fill(undefined)
+    for (let i = 0; i < this.count; i++) bigger[i] = this.ring[(this.head + i) & (this.ring.length - 1)]
+    this.ring = bigger
+    this.head = 0
+  }
+}

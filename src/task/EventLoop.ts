@@ -1,0 +1,14 @@
+/**
+ * Gives the event loop a turn: the one place that names a host's scheduler.
+ *
+ * Effect v3's `yieldNow` is a microtask and lets neither timers nor I/O run.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+
+/** Goes on after timers and I/O had their turn. */
+export const turn: Effect.Effect<void> = Effect.async((resume) => {
+  const handle = setImmediate(() => resume(Effect.void))
+  return Effect.sync(() => clearImmediate(handle))
+})

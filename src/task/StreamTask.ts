@@ -1,0 +1,549 @@
+/**
+ * The life of one subtask, from its initial state to its terminal one. Its kinds say only where its input comes from.
+ *
+ *     setInitialState            from a checkpoint or a savepoint; empty on the first run
+ *     invoke
+ *       create basic utilities; load the operator chain
+ *       setup-operators          last to first
+ *       task-specific-init       connect inputs and outputs
+ *       initialize-operator-states, of all tasks before any opens
+ *       open-operators           last to first
+ *       run                      in slices, under the checkpoint lock
+ *       (end of input)           MAX_WATERMARK, endInput of the head
+ *       quiesce timers           accept none, drop those not started
+ *       finish-operators         first to last; each one's endInput once those before it have finished
+ *       wait for the final checkpoint
+ *       close-operators          first to last
+ *       task-specific-cleanup
+ *       common-cleanup           end of partition downstream, timer service shut down
+ *
+ * Cancel or failure, at any point: stop timers and all fibers of the task, task-specific cleanup, close every operator that was set up, common cleanup.
+ *
+ * L1. It ends in exactly one of finished, canceled, failed.
+ * L2. `close` runs exactly once for each operator whose setup ran, and its Scope is closed after it.
+ * L3. The first failure is the cause; what fails while closing is attached. A failure after cancel was asked for leaves the task canceled.
+ * L4. All hooks run under the lock. L5. The loop gives way to whoever waits for it, and the event loop gets a turn every few milliseconds.
+ * L6. A failure in a timer, an operator's fiber, a snapshot's synchronous part or a notification fails the task.
+ *
+ * @since 0.1.0
+ */
+import * as Cause from "effect/Cause"
+import type * as Clock from "effect/Clock"
+import * as Deferred from "effect/Deferred"
+import * as Effect from "effect/Effect"
+import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
+import * as FiberRef from "effect/FiberRef"
+import * as Runtime from "effect/Runtime"
+import * as Scope from "effect/Scope"
+import type { CheckpointBarrier, CheckpointFailureReason } from "../Checkpoint.js"
+import type { JobVertex } from "../graph/JobGraph.js"
+import type { SubtaskMetrics } from "../JobMetrics.js"
+import type { KeyGroupRange } from "../KeyGroup.js"
+import * as KeyGroup from "../KeyGroup.js"
+import type { LifecycleEvent, LifecyclePhase, TaskState } from "../Lifecycle.js"
+import { canMove, LifecycleObserver } from "../Lifecycle.js"
+import * as KeyCodec from "../state/KeyCodec.js"
+import { StateBackend } from "../StateBackend.js"
+import { cancelCheckpointMarker, endOfData, endOfPartition, Watermark } from "../StreamElement.js"
+import { StateIncompatible } from "../StreamError.js"
+import type { HookResult, Operator, OperatorContext, SourceOperator } from "../StreamOperator.js"
+import { CheckpointLock } from "./CheckpointLock.js"
+import { turn } from "./EventLoop.js"
+import type { Invokable, TaskEnd, TaskEnvironment } from "./Invokable.js"
+import { CurrentKey } from "./KeyContext.js"
+import type { ChainNode, MadeOperator } from "./OperatorChain.js"
+import { OperatorChain } from "./OperatorChain.js"
+import { OperatorState } from "./OperatorState.js"
+import { Parker } from "./Parker.js"
+import { ProcessingTime } from "./ProcessingTime.js"
+import { RecordWriter } from "./RecordWriter.js"
+import { SubtaskCheckpoint } from "./SubtaskCheckpoint.js"
+
+/** How long a slice holds the lock, in milliseconds. */
+const SLICE_MS = 5
+
+/** How many batches a slice takes at the most, also where the clock stands still. */
+const SLICE_BATCHES = 128
+
+/** How many slices may pass without a turn of the event loop, also where the clock stands still. */
+const SLICES_PER_TURN = 32
+
+/** What a step of input came to: go on, nothing there, the end; or an Effect to run first, under the lock. */
+export type InputStatus = "more" | "nothing" | "end" | Effect.Effect<void, any>
+
+/** What the loop does once the lock is free again. */
+type Rest = "again" | "park" | "turn" | "ended"
+
+const run = (result: HookResult<any>): Effect.Effect<void, any> => result ?? Effect.void
+
+/** One subtask. */
+export abstract class StreamTask implements Invokable {
+  readonly vertex: JobVertex
+  readonly subtask: number
+  readonly counters = new Map<string, number>()
+  protected chain!: OperatorChain
+  protected readonly parker = new Parker()
+  protected readonly lock = new CheckpointLock()
+  protected readonly checkpoints: SubtaskCheckpoint
+  /** whether event time ends with the data */
+  protected drain = true
+  protected recordsIn = 0
+  protected clock!: Clock.Clock
+  /** the fibers of the task; they end before any operator is closed */
+  protected fibers!: Scope.CloseableScope
+  private readonly keyGroups: KeyGroupRange
+  private readonly scopes = new Map<ChainNode, Scope.CloseableScope>()
+  private readonly writers: ReadonlyArray<RecordWriter>
+  private readonly states = new Map<ChainNode, OperatorState>()
+  private readonly failure = Deferred.unsafeMake<never, any>(FiberId.none)
+  private readonly closeFailures: Array<Cause.Cause<any>> = []
+  private current: TaskState = "created"
+  private mails: Array<() => HookResult<any>> = []
+  private time!: ProcessingTime
+  private observer!: { readonly observe: (event: LifecycleEvent) => void }
+  private fork!: (effect: Effect.Effect<void, any>) => () => void
+  private rest: Rest = "again"
+  private slices = 0
+  private lastTurn = 0
+  /** the first checkpoint triggered after the end of data, or the savepoint with which the task stops */
+  private finalId: number | undefined
+  private stopId: number | undefined
+
+  constructor(protected readonly env: TaskEnvironment) {
+    this.vertex = env.vertex
+    this.subtask = env.subtask
+    this.keyGroups = KeyGroup.range(env.subtask, env.vertex.parallelism, env.maxParallelism)
+    this.writers = env.vertex.outputs.map((edge, i) =>
+      new RecordWriter(
+        env.outputs[i],
+        edge.partitioning,
+        env.subtask,
+        env.maxParallelism,
+        env.options.batchSize
+      )
+    )
+    for (const writer of this.writers) for (const channel of writer.channels) channel.onSpace = this.parker.wake
+    this.checkpoints = new SubtaskCheckpoint({
+      task: this,
+      chain: () => this.chain,
+      state: (node) => this.states.get(node)!,
+      keyGroups: this.keyGroups,
+      responder: env.responder,
+      observe: (phase, operator, id) => this.observe(phase, operator, id),
+      fork: (effect) => Effect.forkIn(Effect.interruptible(effect), this.fibers)
+    }, env.restoredId)
+  }
+
+  /** one step of input, under the lock */
+  protected abstract processInput(): InputStatus
+
+  /** what the task's kind does before operators are initialized */
+  protected taskInit: Effect.Effect<void, any> = Effect.void
+
+  get state(): TaskState {
+    return this.current
+  }
+
+  get metrics(): SubtaskMetrics {
+    let recordsOut = 0
+    for (const writer of this.writers) recordsOut += writer.records
+    return { subtask: this.subtask, recordsIn: this.recordsIn, recordsOut, watermark: this.watermark }
+  }
+
+  protected abstract get watermark(): number
+
+  // ---------------------------------------------------------------------------------------------------------------- the life
+
+  readonly invoke: Effect.Effect<TaskEnd, never, any> = Effect.uninterruptibleMask((restore) =>
+    Effect.gen(this, function*() {
+      this.clock = yield* Effect.clock
+      this.observer = yield* LifecycleObserver
+      const runtime = yield* Effect.runtime<any>()
+      this.fibers = yield* Scope.make()
+      this.fork = (effect) => {
+        // the runtime is that of an uninterruptible region
+        const fiber = Runtime.runFork(runtime)(Effect.interruptible(Effect.catchAllCause(effect, this.fail)), { scope: this.fibers })
+        return () => fiber.unsafeInterruptAsFork(fiber.id())
+      }
+      const operators = yield* Scope.make()
+      const exit = yield* Effect.exit(restore(Effect.raceFirst(this.execute(operators), Deferred.await(this.failure))))
+      const canceled = !Cause.isEmpty(yield* FiberRef.get(FiberRef.interruptedCause))
+      this.move("closing")
+      yield* Scope.close(this.fibers, Exit.void)
+      if (Exit.isFailure(exit)) yield* this.guarded(() => this.observe("taskCleanup"))
+      yield* Scope.close(operators, exit)
+      if (Exit.isSuccess(exit)) yield* this.guarded(() => this.observe("taskCleanup"))
+      yield* this.guarded(() => this.observe("commonCleanup"))
+      const end = this.endOf(exit, canceled)
+      if (end._tag === "finished") this.writers.forEach((writer) => writer.event(endOfPartition))
+      this.move(end._tag)
+      yield* Effect.ignore(Effect.try(() => this.observe(end._tag)))
+      return end
+    })
+  )
+
+  private endOf(exit: Exit.Exit<void, any>, canceled: boolean): TaskEnd {
+    const closing = this.closeFailures.length === 0 ? undefined : this.closeFailures.reduce(Cause.sequential)
+    if (Exit.isFailure(exit)) {
+      if (canceled || Cause.isInterruptedOnly(exit.cause)) return { _tag: "canceled" }
+      return { _tag: "failed", cause: closing === undefined ? exit.cause : Cause.sequential(exit.cause, closing) }
+    }
+    if (closing === undefined) return { _tag: "finished", stopped: !this.drain || this.stopId !== undefined }
+    return canceled ? { _tag: "canceled" } : { _tag: "failed", cause: closing }
+  }
+
+  private execute(operators: Scope.CloseableScope): Effect.Effect<void, any, any> {
+    return Effect.gen(this, function*() {
+      this.move("initializing")
+      this.observe("setInitialState")
+      yield* this.initialize(operators)
+      yield* this.env.allInitialized
+      yield* this.lock.hold(this.open)
+      yield* Effect.forkIn(
+        Effect.catchAllCause(
+          this.time.run(this.lock, Effect.suspend(() => Effect.map(this.chain.drain, () => this.chain.flush()))),
+          this.fail
+        ),
+        this.fibers
+      )
+      this.move("running")
+      for (const node of this.chain.nodes) this.observe("run", node.name)
+      this.lastTurn = this.time.now()
+      yield* this.loop(() => false)
+      this.move("ending")
+      yield* this.end
+      yield* this.awaitFinalCheckpoint
+      yield* this.checkpoints.awaitPending
+    })
+  }
+
+  private initialize(operators: Scope.CloseableScope): Effect.Effect<void, any, any> {
+    const { env, vertex } = this
+    return Effect.gen(this, function*() {
+      this.time = new ProcessingTime(this.clock)
+      const made = yield* Effect.forEach(vertex.chain, (operator): Effect.Effect<MadeOperator, any, any> => {
+        const phase = env.restore(operator.uid)?.phase ?? "running"
+        // FC-10: of an operator that had finished nothing is run again
+        if (phase === "finished") return Effect.succeed({ phase })
+        const factory: Effect.Effect<Operator<any, any, any> | SourceOperator<any, any>, any, any> = operator.node.factory
+        return Effect.map(factory, (operator) => ({ phase, operator }))
+      })
+      this.chain = new OperatorChain(vertex, made, this.writers)
+      const { nodes } = this.chain
+      for (let i = nodes.length - 1; i >= 0; i--) if (nodes[i].phase !== "finished") yield* this.setup(nodes[i], operators)
+      yield* this.taskInit
+      for (let i = nodes.length - 1; i >= 0; i--) {
+        const node = nodes[i]
+        if (node.phase === "finished") continue
+        this.observe("initializeState", node.name)
+        yield* Effect.catchAllDefect(
+          Effect.suspend(() => run(node.hooks.initializeState?.(this.states.get(node)!))),
+          // registering a state that does not fit throws inside the hook
+          (defect) => defect instanceof StateIncompatible ? Effect.fail(defect) : Effect.die(defect)
+        )
+      }
+    })
+  }
+
+  private setup(node: ChainNode, operators: Scope.CloseableScope): Effect.Effect<void, any, any> {
+    return Effect.gen(this, function*() {
+      const { env } = this
+      const scope = yield* Scope.make()
+      this.scopes.set(node, scope)
+      yield* Scope.addFinalizer(operators, this.close(node, scope))
+      this.observe("setup", node.name)
+      const keys = new CurrentKey(node.meta.key?.codec ?? KeyCodec.make<any>(undefined))
+      const backend = yield* Effect.flatMap(StateBackend, (service) =>
+        service.open({ job: env.job, uid: node.meta.uid, subtask: this.subtask })).pipe(Scope.extend(scope))
+      node.keys = keys
+      this.states.set(
+        node,
+        new OperatorState(node.meta.uid, keys, backend, this.time, env.restore(node.meta.uid), this.keyGroups, env.maxParallelism, (timers) =>
+          node.timers.push(timers))
+      )
+      const context: OperatorContext<any> = {
+        job: env.job,
+        vertex: this.vertex.name,
+        name: node.name,
+        uid: node.meta.uid,
+        subtask: this.subtask,
+        parallelism: this.vertex.parallelism,
+        maxParallelism: env.maxParallelism,
+        keyGroups: this.keyGroups,
+        attempt: env.attempt,
+        attemptId: env.attemptId,
+        batchSize: env.options.batchSize,
+        checkpointing: env.options.checkpoint?.finalCheckpoint ?? false,
+        out: node.out,
+        execute: (action) => {
+          this.mails.push(action)
+          this.parker.wake()
+        },
+        fork: (effect) => this.fork(effect),
+        count: (name, n = 1) => {
+          this.counters.set(name, (this.counters.get(name) ?? 0) + n)
+        },
+        processingTime: this.time
+      }
+      node.hooks.setup?.(context)
+      this.observe("setRuntimeContext", node.name)
+    })
+  }
+
+  private readonly open: Effect.Effect<void, any, any> = Effect.suspend(() =>
+    Effect.forEach(
+      this.chain.nodes.filter((node) => node.phase !== "finished").reverse(),
+      (node) => {
+        this.observe("open", node.name)
+        return node.hooks.open === undefined ? Effect.void : Scope.extend(node.hooks.open, this.scopes.get(node)!)
+      },
+      { discard: true }
+    )
+  )
+
+  /** L2: the close hook, then what `open` acquired; failures are kept, never thrown */
+  private close(node: ChainNode, scope: Scope.CloseableScope): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      this.observe("close", node.name)
+      return node.hooks.close ?? Effect.void
+    }).pipe(
+      this.keepFailure,
+      Effect.zipRight(this.keepFailure(Scope.close(scope, Exit.void)))
+    )
+  }
+
+  private readonly keepFailure = (effect: Effect.Effect<void, any>): Effect.Effect<void> =>
+    Effect.catchAllCause(effect, (cause) => Effect.sync(() => void this.closeFailures.push(cause)))
+
+  private readonly guarded = (step: () => void): Effect.Effect<void> => this.keepFailure(Effect.sync(step))
+
+  // ---------------------------------------------------------------------------------------------------------------- running
+
+  /** Runs slices until the input has ended, or `until` says so. */
+  private loop(until: () => boolean): Effect.Effect<void, any> {
+    let ended = false
+    return Effect.whileLoop({
+      while: () => !ended && !until(),
+      body: () => Effect.flatMap(this.lock.slice(this.slice), () => this.afterSlice),
+      step: () => {
+        ended = this.rest === "ended"
+      }
+    })
+  }
+
+  /** Works until there is nothing to do, somebody waits for the lock, or time is over. Hot: see test/bench. */
+  private readonly slice: Effect.Effect<void, any> = Effect.suspend(() => {
+    const { chain } = this
+    const start = this.time.now()
+    this.rest = "again"
+    for (let batches = 0;;) {
+      if (this.mails.length > 0) {
+        const effect = this.runMails()
+        if (effect !== undefined) return effect
+      }
+      if (chain.isParked) return chain.drain
+      if (chain.isBlocked || !chain.isAvailable) {
+        chain.flush()
+        this.rest = "park"
+        return Effect.void
+      }
+      const status = this.processInput()
+      if (typeof status !== "string") return status
+      if (status !== "more") {
+        if (!chain.isParked) chain.flush()
+        if (chain.isParked) return chain.drain
+        this.rest = status === "end" ? "ended" : "park"
+        return Effect.void
+      }
+      chain.endBatch()
+      if (this.lock.contended || ++batches >= SLICE_BATCHES || this.time.now() - start >= SLICE_MS) {
+        this.rest = "turn"
+        return Effect.void
+      }
+    }
+  })
+
+  private readonly afterSlice: Effect.Effect<void> = Effect.suspend(() => {
+    const { rest } = this
+    if (rest === "ended") return Effect.void
+    if (rest === "turn" || this.lock.contended || ++this.slices >= SLICES_PER_TURN || this.time.now() - this.lastTurn >= SLICE_MS) {
+      return Effect.map(turn, () => {
+        this.slices = 0
+        this.lastTurn = this.time.now()
+        // whoever was to park asks again first: there may be work by now
+      })
+    }
+    return rest === "park" ? this.parker.park : Effect.void
+  })
+
+  private runMails(): Effect.Effect<void, any> | undefined {
+    while (this.mails.length > 0) {
+      const mails = this.mails
+      this.mails = []
+      for (let i = 0; i < mails.length; i++) {
+        const effect = mails[i]()
+        if (effect !== undefined) {
+          this.mails = [...mails.slice(i + 1), ...this.mails]
+          return effect
+        }
+      }
+    }
+    return undefined
+  }
+
+  /** Waits until `done` holds, running what operators asked for; nothing is read meanwhile. */
+  private waitFor(done: () => boolean): Effect.Effect<void, any> {
+    const work = this.lock.slice(Effect.suspend(() => {
+      const effect = this.runMails()
+      return Effect.map(Effect.zipRight(effect ?? Effect.void, this.chain.drain), () => this.chain.flush())
+    }))
+    return Effect.whileLoop({
+      while: () => !done(),
+      body: () => Effect.flatMap(work, () => done() ? Effect.void : this.mails.length > 0 ? turn : this.parker.park),
+      step: () => {}
+    })
+  }
+
+  // ---------------------------------------------------------------------------------------------------------------- the end
+
+  private readonly quiesce: Effect.Effect<void> = Effect.sync(() => {
+    this.observe("quiesceTimers")
+    this.time.quiesce()
+  })
+
+  private readonly end: Effect.Effect<void, any> = Effect.suspend(() => {
+    const { nodes } = this.chain
+    const endInput = (node: ChainNode) =>
+      Effect.suspend(() => {
+        this.observe("endInput", node.name)
+        return Effect.zipRight(run(node.hooks.endInput?.(node.out)), this.chain.drain)
+      })
+    const finish = (node: ChainNode) =>
+      Effect.suspend(() => {
+        this.observe("finish", node.name)
+        return Effect.map(Effect.zipRight(run(node.hooks.finish?.(node.out)), this.chain.drain), () => {
+          node.phase = "finishing"
+        })
+      })
+    const settle = (node: ChainNode) => this.waitFor(() => node.hooks.isBusy?.() !== true)
+    return Effect.gen(this, function*() {
+      if (this.drain) {
+        if (this.env.inputs.length === 0) {
+          yield* this.lock.hold(Effect.suspend(() => {
+            this.chain.head.emitWatermark(Watermark.MAX)
+            return this.chain.drain
+          }))
+        }
+        for (const node of nodes) {
+          const isHead = node === this.chain.head
+          if (node.phase === "running") {
+            yield* settle(node)
+            yield* this.lock.hold(endInput(node))
+            yield* settle(node)
+          }
+          if (isHead) yield* this.lock.hold(this.quiesce)
+          if (node.phase === "running") yield* this.lock.hold(finish(node))
+        }
+      } else {
+        yield* this.lock.hold(this.quiesce)
+      }
+      yield* this.lock.hold(Effect.sync(() => {
+        for (const writer of this.writers) writer.event(endOfData(this.drain))
+      }))
+    })
+  })
+
+  private readonly awaitFinalCheckpoint: Effect.Effect<void, any> = Effect.suspend(() => {
+    const { responder } = this.env
+    if (this.drain && !responder.finalCheckpoint()) return Effect.void
+    return Effect.gen(this, function*() {
+      this.move("awaitingFinalCheckpoint")
+      this.observe("finalCheckpoint")
+      yield* this.beforeFinalCheckpoint
+      yield* responder.awaitsFinalCheckpoint(this)
+      yield* this.loop(() => {
+        const wanted = this.stopId ?? this.finalId
+        return wanted !== undefined && this.checkpoints.completed >= wanted
+      })
+    })
+  })
+
+  /** what the task's kind does when it begins to wait for its final checkpoint */
+  protected beforeFinalCheckpoint: Effect.Effect<void, any> = Effect.void
+
+  // ---------------------------------------------------------------------------------------------------------------- checkpoints
+
+  /** whether a checkpoint can be taken now */
+  protected get isCheckpointable(): boolean {
+    return this.current === "running" || this.current === "ending" || this.current === "awaitingFinalCheckpoint"
+  }
+
+  abstract triggerCheckpointAsync(barrier: CheckpointBarrier): Effect.Effect<boolean>
+
+  readonly triggerCheckpointOnBarrier = (barrier: CheckpointBarrier): Effect.Effect<void, any> =>
+    Effect.suspend(() => {
+      if (barrier.kind._tag === "Savepoint" && barrier.kind.stop !== "no") this.stopId = barrier.id
+      if (this.current === "awaitingFinalCheckpoint" && this.finalId === undefined) this.finalId = barrier.id
+      return this.checkpoints.take(barrier)
+    })
+
+  readonly abortCheckpointOnBarrier = (id: number, reason: CheckpointFailureReason): Effect.Effect<void, any> =>
+    Effect.suspend(() => {
+      for (const writer of this.writers) writer.event(cancelCheckpointMarker(id))
+      return Effect.zipRight(this.checkpoints.abort(id, 0), this.env.responder.decline(this, id, reason, Cause.empty))
+    })
+
+  readonly notifyCheckpointCompleteAsync = (id: number): Effect.Effect<void> => this.notified(() => this.checkpoints.complete(id))
+
+  readonly notifyCheckpointAbortAsync = (id: number, latestCompleted: number): Effect.Effect<void> =>
+    this.notified(() => Effect.zipRight(this.abortAlignment(id), this.checkpoints.abort(id, latestCompleted)))
+
+  /** gives up waiting for the barriers of a checkpoint */
+  protected abortAlignment(_id: number): Effect.Effect<void, any> {
+    return Effect.void
+  }
+
+  /** L6: a failure in a notification fails the task */
+  private notified(effect: () => Effect.Effect<void, any>): Effect.Effect<void> {
+    return this.underLock(Effect.suspend(() => {
+      if (!this.isCheckpointable) return Effect.void
+      return Effect.map(effect(), () => {
+        this.chain.flush()
+        this.parker.wake()
+      })
+    }))
+  }
+
+  /** runs in a fiber of the task, so that it ends with the task at the latest */
+  protected underLock(effect: Effect.Effect<void, any>): Effect.Effect<void> {
+    return Effect.suspend(() => {
+      if (this.fibers === undefined || !this.isCheckpointable) return Effect.void
+      const body = Effect.interruptible(Effect.catchAllCause(this.lock.hold(effect), this.fail))
+      return Effect.flatMap(Effect.forkIn(body, this.fibers), (fiber) => Effect.asVoid(Effect.exit(fiber)))
+    })
+  }
+
+  // ---------------------------------------------------------------------------------------------------------------- failing
+
+  /** Flink's handleAsyncException: fails the task from any of its fibers; an interruption of the fiber alone is none. */
+  protected readonly fail = (cause: Cause.Cause<any>): Effect.Effect<void> =>
+    Cause.isInterruptedOnly(cause) ? Effect.void : Effect.asVoid(Deferred.failCause(this.failure, cause))
+
+  protected observe(phase: LifecyclePhase, operator?: string, checkpointId?: number): void {
+    this.observer.observe({
+      job: this.env.job,
+      vertex: this.vertex.name,
+      subtask: this.subtask,
+      operator,
+      phase,
+      ...(checkpointId === undefined ? {} : { checkpointId }),
+      at: this.clock.unsafeCurrentTimeMillis()
+    })
+  }
+
+  private move(to: TaskState): void {
+    if (!canMove(this.current, to)) throw new Error(`F1: a task cannot go from ${this.current} to ${to}`)
+    this.current = to
+  }
+}
