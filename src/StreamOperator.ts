@@ -110,6 +110,8 @@ export type SourceStatus = "more-available" | "nothing-available" | "end-of-inpu
  * @category models
  */
 export interface SourceOperator<out Out, out E = never> extends OperatorHooks<Out, E> {
+  /** how many records it has emitted, for the metrics */
+  readonly recordsRead: number
   /** emits one batch that is at hand; under the lock */
   readonly poll: (out: Output<Out>) => SourceStatus
   /** ends when `poll` is worth calling again; outside the lock, in a fiber of its own, interrupted when the task ends */

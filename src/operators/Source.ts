@@ -1,7 +1,7 @@
 /**
  * Reads the splits of a source: each subtask its own, one after the other, and keeps in every checkpoint what is left.
  *
- * X1. On a restore no split is listed again: what is left comes from the checkpoint, dealt out anew in the order of the splits.
+ * X1. On a restore no split is listed again: what is left comes from the checkpoint, dealt out anew by the splits' ordinals.
  * X2. A position is taken over with the records before it, under the lock: none is lost and none comes twice.
  *
  * @since 0.1.0
@@ -32,6 +32,7 @@ export class Source<A, E> implements SourceOperator<A, E> {
   private readerScope: Scope.CloseableScope | undefined
   private exhausted = false
   private scope!: Scope.Scope
+  recordsRead = 0
 
   constructor(private readonly source: DataSource<A, E, any>) {}
 
@@ -41,8 +42,9 @@ export class Source<A, E> implements SourceOperator<A, E> {
 
   initializeState(ctx: StateContext): Effect.Effect<void, E> {
     const { parallelism, subtask } = this.context
+    // by ordinal, so that at the same parallelism a split stays where it was: a subtask that had finished is not run again
     const deal = (all: ReadonlyArray<Remaining>) => {
-      this.remaining = all.filter((_, i) => i % parallelism === subtask)
+      this.remaining = all.filter(({ ordinal }) => ordinal % parallelism === subtask)
     }
     this.state = ctx.list("splits", schemaOf(this.source), "union")
     if (ctx.restoredCheckpointId !== undefined) {
@@ -68,6 +70,7 @@ export class Source<A, E> implements SourceOperator<A, E> {
     const batch = this.reader?.poll(this.context.batchSize)
     if (batch === undefined) return "nothing-available"
     const { side, timestamps, values } = batch
+    this.recordsRead += values.length
     if (timestamps === undefined) for (let i = 0; i < values.length; i++) out.emit(values[i], undefined)
     else for (let i = 0; i < values.length; i++) out.emit(values[i], timestamps[i])
     if (side !== undefined) {

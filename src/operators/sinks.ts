@@ -65,6 +65,7 @@ class WriterOperator<A, E> implements StreamOperator<A, never, E> {
 
 interface Transaction<C> {
   readonly checkpointId: number
+  readonly subtask: number
   readonly committable: C
 }
 
@@ -90,11 +91,12 @@ class CommittingOperator<A, E> implements StreamOperator<A, never, E> {
     const { committable } = this.sink
     this.state = ctx.list<Transaction<any>>(
       "transactions",
-      committable === undefined ? undefined : Schema.Struct({ checkpointId: Schema.Number, committable }) as Schema.Schema<any, any>,
+      committable === undefined ? undefined : Schema.Struct({ checkpointId: Schema.Number, subtask: Schema.Number, committable }) as Schema.Schema<any, any>,
       "union"
     )
     const all = this.state.get()
-    this.restored = all.filter((_, i) => i % this.context.parallelism === this.context.subtask)
+    // at the same parallelism each commits its own: a subtask that had finished is not run again
+    this.restored = all.filter(({ subtask }) => subtask % this.context.parallelism === this.context.subtask)
     this.state.set([])
     // T3: before any subtask opens, since all initialize first
     return this.context.subtask === 0
@@ -117,7 +119,7 @@ class CommittingOperator<A, E> implements StreamOperator<A, never, E> {
   snapshotState(ctx: SnapshotContext<E>): HookResult<E> {
     return Effect.gen(this, function*() {
       const { committables, persist } = this.writer.prepare(ctx.checkpointId)
-      for (const committable of committables) this.pending.push({ checkpointId: ctx.checkpointId, committable })
+      for (const committable of committables) this.pending.push({ checkpointId: ctx.checkpointId, subtask: this.context.subtask, committable })
       this.state.set(this.pending.slice())
       const done = yield* Deferred.make<void, E>()
       this.persisting.push(done)

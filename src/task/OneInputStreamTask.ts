@@ -24,6 +24,7 @@ export class OneInputStreamTask extends StreamTask {
   private readonly withoutData = new Set<number>()
   private readonly ended = new Set<number>()
   private aligner: BarrierAligner.State
+  protected recordsIn = 0
   /** a checkpoint that is due once every channel has ended */
   private awaitingEnds: CheckpointBarrier | undefined
 

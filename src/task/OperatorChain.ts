@@ -14,7 +14,7 @@ import type { OperatorPhase } from "../Checkpoint.js"
 import type { ChainedOperator, JobVertex } from "../graph/JobGraph.js"
 import type { OutputTag } from "../OutputTag.js"
 import type { StreamRecord } from "../StreamElement.js"
-import { record } from "../StreamElement.js"
+import { record, Watermark } from "../StreamElement.js"
 import type { HookResult, Operator, OperatorHooks, Output, PushOperator, SourceOperator, StreamOperator } from "../StreamOperator.js"
 import type { CurrentKey } from "./KeyContext.js"
 import type { RecordWriter } from "./RecordWriter.js"
@@ -27,6 +27,8 @@ export abstract class ChainNode implements Output<any> {
   keys: CurrentKey | undefined
   timers: Array<KeyedTimers> = []
   phase: OperatorPhase = "running"
+  /** the last watermark that reached it */
+  watermark: number = Watermark.MIN
 
   constructor(readonly index: number, readonly meta: ChainedOperator, readonly hooks: OperatorHooks<any, any>) {}
 
@@ -48,6 +50,7 @@ export abstract class ChainNode implements Output<any> {
   endBatch(): void {}
 
   protected advanceTimers(watermark: number): void {
+    this.watermark = watermark
     for (let i = 0; i < this.timers.length; i++) this.timers[i].advanceWatermark(watermark)
   }
 }
@@ -61,6 +64,7 @@ export class SourceNode extends ChainNode {
   emit(): void {}
 
   emitWatermark(timestamp: number): void {
+    this.watermark = timestamp
     this.out.emitWatermark(timestamp)
   }
 }
@@ -70,6 +74,7 @@ class PassNode extends ChainNode {
   emit(): void {}
 
   emitWatermark(timestamp: number): void {
+    this.watermark = timestamp
     this.out.emitWatermark(timestamp)
   }
 

@@ -8,7 +8,7 @@
 import * as Effect from "effect/Effect"
 import type { CheckpointBarrier } from "../Checkpoint.js"
 import { Watermark } from "../StreamElement.js"
-import type { SourceNode } from "./OperatorChain.js"
+import { SourceNode } from "./OperatorChain.js"
 import type { InputStatus } from "./StreamTask.js"
 import { StreamTask } from "./StreamTask.js"
 
@@ -18,8 +18,14 @@ export class SourceStreamTask extends StreamTask {
   private stop: CheckpointBarrier | undefined
   private ended = false
 
+  protected get recordsIn(): number {
+    const head = this.chain?.head
+    return head instanceof SourceNode ? head.operator.recordsRead : 0
+  }
+
+  /** event time begins behind the source, where watermarks are made */
   protected get watermark(): number {
-    return this.ended && this.drain ? Watermark.MAX : Watermark.MIN
+    return this.chain === undefined ? Watermark.MIN : Math.max(...this.chain.nodes.map((node) => node.watermark))
   }
 
   protected processInput(): InputStatus {

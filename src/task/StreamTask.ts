@@ -88,7 +88,6 @@ export abstract class StreamTask implements Invokable {
   protected readonly checkpoints: SubtaskCheckpoint
   /** whether event time ends with the data */
   protected drain = true
-  protected recordsIn = 0
   protected clock!: Clock.Clock
   /** the fibers of the task; they end before any operator is closed */
   protected fibers!: Scope.CloseableScope
@@ -152,6 +151,7 @@ export abstract class StreamTask implements Invokable {
   }
 
   protected abstract get watermark(): number
+  protected abstract get recordsIn(): number
 
   // ---------------------------------------------------------------------------------------------------------------- the life
 
