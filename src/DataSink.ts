@@ -52,7 +52,10 @@ export interface SinkWriter<in A, out E = never> {
  */
 export interface TransactionWriter<in A, in out C, out E = never> {
   readonly write: (value: A, timestamp: number | undefined) => void | Effect.Effect<void, E>
-  /** closes the transaction in hand, under the lock: what is to be committed, and the work that makes it durable, done before the checkpoint is acknowledged */
+  /**
+   * Closes the transaction in hand, under the lock: what is to be committed, and the work that makes it durable, run once before the checkpoint is
+   * acknowledged and never interrupted. Should it fail, that checkpoint is declined, and the task fails at the next one.
+   */
   readonly prepare: (checkpointId: number) => { readonly committables: ReadonlyArray<C>; readonly persist: Effect.Effect<void, E> }
   /** makes one visible, idempotently */
   readonly commit: (committable: C) => Effect.Effect<void, E>

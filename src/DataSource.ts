@@ -1,7 +1,7 @@
 /**
  * Where records come from: splits that can be read from any position on.
  *
- * A source is listed once, when the job starts for the first time; its splits are dealt out to the subtasks in turn, in order, and each subtask
+ * A source is listed once, when the job starts without state of it; its splits are dealt out to the subtasks in turn, in order, and each subtask
  * reads its splits one after the other. What is left of each split is in every checkpoint, and a restored job goes on from there.
  *
  * S1. Reading a split from the position of a batch gives exactly the records that followed that batch.
@@ -26,7 +26,7 @@ export interface SourceBatch<out A, out P> {
   readonly timestamps?: ReadonlyArray<number> | undefined
   /** where to go on reading after this batch */
   readonly position: P
-  /** what goes to a side output */
+  /** what goes to a side output; a batch may hold nothing else */
   readonly side?: ReadonlyArray<{ readonly tag: OutputTag<any>; readonly value: unknown }> | undefined
 }
 
@@ -37,9 +37,9 @@ export interface SourceBatch<out A, out P> {
  * @category models
  */
 export interface SplitReader<out A, out P, out E = never> {
-  /** the next batch of at most `max` records that is at hand, or `undefined` */
+  /** the next batch that is at hand, of at most `max` records with those for side outputs, or `undefined` */
   readonly poll: (max: number) => SourceBatch<A, P> | undefined
-  /** brings more to hand; gives false where the split has no more */
+  /** brings more to hand, also where some is at hand already; gives false where the split has no more */
   readonly fetch: Effect.Effect<boolean, E>
 }
 

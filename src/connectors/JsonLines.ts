@@ -107,8 +107,8 @@ export interface SinkOptions<A> {
 }
 
 /**
- * Writes one JSON value per line into files `<prefix>-<subtask>-<n>-<attempt>.jsonl` of a directory, which is made if it is not there, exactly
- * once: a file appears, whole, when the checkpoint that its records belong to is complete, or at the end of a job without checkpoints.
+ * Writes one JSON value per line, exactly once, into files `<prefix>-<subtask>-<n>-<attempt>.jsonl` of a directory, which is made if it is
+ * not there: a file appears, whole, when the checkpoint that its records belong to is complete, or at the end of a job without checkpoints.
  * Unfinished files begin with `.` and end with `.inprogress`; those of dead attempts are removed at the next start, so a directory and
  * prefix belong to one sink. A directory that cannot be made or written fails with `FileError` before the first record, and so does a
  * record that JSON cannot hold.

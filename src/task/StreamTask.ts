@@ -32,6 +32,7 @@ import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
 import * as Runtime from "effect/Runtime"
@@ -95,7 +96,8 @@ export abstract class StreamTask implements Invokable {
   private readonly scopes = new Map<ChainNode, Scope.CloseableScope>()
   private readonly writers: ReadonlyArray<RecordWriter>
   private readonly states = new Map<ChainNode, OperatorState>()
-  private readonly failure = Deferred.unsafeMake<never, any>(FiberId.none)
+  /** how the task's life went: the first to say so wins */
+  private readonly outcome = Deferred.unsafeMake<void, any>(FiberId.none)
   private readonly closeFailures: Array<Cause.Cause<any>> = []
   private current: TaskState = "created"
   private mails: Array<() => HookResult<any>> = []
@@ -167,7 +169,11 @@ export abstract class StreamTask implements Invokable {
         return () => fiber.unsafeInterruptAsFork(fiber.id())
       }
       const operators = yield* Scope.make()
-      const exit = yield* Effect.exit(restore(Effect.raceFirst(this.execute(operators), Deferred.await(this.failure))))
+      const main = yield* Effect.fork(Effect.interruptible(this.execute(operators)))
+      main.addObserver((exit) => Deferred.unsafeDone(this.outcome, exit))
+      const exit = yield* Effect.exit(restore(Deferred.await(this.outcome)))
+      // L4: also where something else failed or canceled the task, what runs has ended before anything is closed
+      yield* Fiber.interrupt(main)
       const canceled = !Cause.isEmpty(yield* FiberRef.get(FiberRef.interruptedCause))
       this.move("closing")
       yield* Scope.close(this.fibers, Exit.void)
@@ -528,7 +534,7 @@ export abstract class StreamTask implements Invokable {
 
   /** Flink's handleAsyncException: fails the task from any of its fibers; an interruption of the fiber alone is none. */
   protected readonly fail = (cause: Cause.Cause<any>): Effect.Effect<void> =>
-    Cause.isInterruptedOnly(cause) ? Effect.void : Effect.asVoid(Deferred.failCause(this.failure, cause))
+    Cause.isInterruptedOnly(cause) ? Effect.void : Effect.asVoid(Deferred.failCause(this.outcome, cause))
 
   protected observe(phase: LifecyclePhase, operator?: string, checkpointId?: number): void {
     this.observer.observe({

@@ -96,7 +96,7 @@ export class SubtaskCheckpoint {
             for (let i = active.length - 1; i >= 0; i--) {
               const node = active[i]
               host.observe("snapshotState", node.name, id)
-              yield* run(node.hooks.snapshotState?.({ checkpointId: id, defer: (effect) => deferred.push(effect) }))
+              yield* run(node.hooks.snapshotState?.({ checkpointId: id, defer: (effect) => void deferred.push(effect) }))
               snapshots.push(host.state(node).snapshot(node.phase))
             }
           }),

@@ -131,7 +131,7 @@ export const sink = <A>(options: {
 
     const own = (part: Part): Effect.Effect<void> =>
       Effect.suspend(() =>
-        part.file._tag !== "None" ? Effect.void : Effect.gen(function*() {
+        part.file._tag !== "None" || part.phase === "durable" ? Effect.void : Effect.gen(function*() {
           const owner = yield* Scope.fork(scope, ExecutionStrategy.sequential)
           part.file = { _tag: "Owned", owner, scope: yield* Scope.make() }
           yield* Scope.addFinalizer(owner, release(part))
@@ -144,6 +144,7 @@ export const sink = <A>(options: {
         own(part),
         part.turn.withPermits(1)(Effect.suspend(() => {
           const { file } = part
+          if (part.phase === "durable") return Effect.void
           if (file._tag === "Open") return f(file.file)
           if (file._tag !== "Owned") {
             return Effect.fail(new FileError({ operation: "write", file: part.temporary, reason: "the task has ended" }))
@@ -164,6 +165,7 @@ export const sink = <A>(options: {
           part.pending = part.pending.length === 0 ? bytes : Buffer.concat([part.pending, bytes])
           part.text = ""
         }
+        if (part.pending.length === 0) return Effect.void
         // seeks first, so that what a failed write left is written over
         return file.seek(part.written, "start").pipe(
           Effect.zipRight(Effect.mapError(file.writeAll(part.pending), failed("write", part.temporary))),
@@ -182,7 +184,7 @@ export const sink = <A>(options: {
       )
 
     const persist = (part: Part): Effect.Effect<void, FileError> =>
-      Effect.suspend(() => part.phase === "durable" ? Effect.void : use(part, makeDurable(part))).pipe(
+      use(part, makeDurable(part)).pipe(
         Effect.zipRight(Effect.suspend(() => part.file._tag === "Open" ? Scope.close(part.file.owner, Exit.void) : Effect.void))
       )
 
