@@ -32,6 +32,7 @@ type Flight = typeof Flight.Type
 const day = (timestamp: number) => new Date(timestamp).toISOString().slice(0, 10)
 
 const flights = DataStream.fromSource(Parquet.source(flags.input, { schema: Flight, dates: "millis", timestamp: (flight) => flight.date }), {
+  name: "flights",
   uid: "flights",
   watermarks: WatermarkStrategy.monotonic
 })
@@ -48,6 +49,7 @@ const airportDays = flights.pipe(
     }),
     (result, { key, window }) => ({ origin: key, day: day(window.start), ...result })
   ),
+  DataStream.named("airport days"),
   DataStream.uid("airport-days"),
   DataStream.to(JsonLines.sink("out/airport-days"), { uid: "airport-days-sink" })
 )
@@ -59,6 +61,7 @@ const destinationWeeks = flights.pipe(
     Aggregator.struct({ flights: Aggregator.count, meanDelay: Aggregator.mean((flight: Flight) => flight.delay) }),
     (result, { key, window }) => ({ destination: key, from: day(window.start), to: day(window.end), ...result })
   ),
+  DataStream.named("destination weeks"),
   DataStream.uid("destination-weeks"),
   DataStream.to(JsonLines.sink("out/destination-weeks"), { uid: "destination-weeks-sink" })
 )

@@ -36,7 +36,7 @@ export type TypeId = typeof TypeId
  * @since 0.1.0
  * @category models
  */
-export interface WindowedStream<out K, in out A, out W, out E = never, out R = never> extends Pipeable {
+export interface WindowedStream<out K, out A, out W, out E = never, out R = never> extends Pipeable {
   readonly [TypeId]: { readonly _K: Types.Covariant<K>; readonly _W: Types.Covariant<W> }
   /** @internal */
   readonly stream: KeyedStream<K, A, E, R>
@@ -45,7 +45,7 @@ export interface WindowedStream<out K, in out A, out W, out E = never, out R = n
   /** @internal */
   readonly lateness: number
   /** @internal */
-  readonly late: OutputTag<A> | undefined
+  readonly late: OutputTag<any> | undefined
 }
 
 const variance = { _K: (_: never) => _, _W: (_: never) => _ }

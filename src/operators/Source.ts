@@ -26,19 +26,23 @@ interface Remaining {
   readonly started: boolean
 }
 
+/** How many attempts' lists are remembered: more than jobs that start at the same time from one stream. */
+const REMEMBERED_LISTS = 16
+
 /** Lists the splits of a source once for each attempt of a job, whichever subtask asks first. */
 export class Listing<E> {
-  private attemptId: string | undefined
-  private found = Deferred.unsafeMake<ReadonlyArray<unknown>, E>(FiberId.none)
+  private readonly lists = new Map<string, Deferred.Deferred<ReadonlyArray<unknown>, E>>()
 
   constructor(private readonly source: DataSource<any, E, any>) {}
 
   readonly of = (attemptId: string): Effect.Effect<ReadonlyArray<unknown>, E, any> =>
     Effect.suspend(() => {
-      if (this.attemptId === attemptId) return Deferred.await(this.found)
-      this.attemptId = attemptId
-      const found = this.found = Deferred.unsafeMake(FiberId.none)
-      return Effect.onExit(this.source.splits, (exit) => Deferred.done(found, exit))
+      const known = this.lists.get(attemptId)
+      if (known !== undefined) return Deferred.await(known)
+      const list = Deferred.unsafeMake<ReadonlyArray<unknown>, E>(FiberId.none)
+      this.lists.set(attemptId, list)
+      if (this.lists.size > REMEMBERED_LISTS) this.lists.delete(this.lists.keys().next().value!)
+      return Effect.onExit(this.source.splits, (exit) => Deferred.done(list, exit))
     })
 }
 

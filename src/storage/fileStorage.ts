@@ -264,7 +264,7 @@ export const make = (
 
       // what an earlier run left
       const stored = yield* readProgress
-      if (stored !== undefined && false) {
+      if (stored !== undefined && stored.job !== job) {
         return yield* new StorageFailed({
           operation: "open",
           path: home,

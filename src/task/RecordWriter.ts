@@ -51,6 +51,8 @@ export class RecordWriter implements Output<any> {
   private readonly route: Route
   private idle = false
   records = 0
+  /** the last watermark that was sent */
+  watermark: number = Watermark.MIN
 
   constructor(
     readonly channels: ReadonlyArray<Channel>,
@@ -78,7 +80,9 @@ export class RecordWriter implements Output<any> {
   emitWatermark(timestamp: number): void {
     // a final watermark must not get lost behind an idle status (invariant trap 5)
     if (this.idle && timestamp === Watermark.MAX) this.emitStatus(false)
-    if (!this.idle) this.event(Watermark.make(timestamp))
+    if (this.idle) return
+    this.watermark = timestamp
+    this.event(Watermark.make(timestamp))
   }
 
   emitStatus(idle: boolean): void {

@@ -25,7 +25,8 @@ export class SourceStreamTask extends StreamTask {
 
   /** event time begins behind the source, where watermarks are made */
   protected get watermark(): number {
-    return this.chain === undefined ? Watermark.MIN : Math.max(...this.chain.nodes.map((node) => node.watermark))
+    if (this.chain === undefined) return Watermark.MIN
+    return Math.max(...this.chain.nodes.map((node) => node.watermark), ...this.chain.writers.map((writer) => writer.watermark))
   }
 
   protected processInput(): InputStatus {
