@@ -17,9 +17,9 @@ const floors = [
     ]
   ],
   ["graph and operators", ["graph/", "operators/"]],
-  ["language", ["(?:DataStream|KeyedStream|WindowedStream|ConnectedStreams)\\.ts$"]],
+  ["language", ["language/"]],
   ["runtime", ["task/", "checkpoint/", "job/"]],
-  ["job", ["Job\\.ts$"]],
+  ["job", ["(?:Job|DataStream)\\.ts$"]],
   ["edges", ["connectors/", "testing/", "cluster/", "dashboard/"]]
 ]
 

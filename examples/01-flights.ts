@@ -7,7 +7,7 @@
  */
 import { FileSystem } from "@effect/platform"
 import { NodeContext, NodeRuntime } from "@effect/platform-node"
-import { Effect, Schema, Stream } from "effect"
+import { Effect, Layer, Schema, Stream } from "effect"
 import { fileURLToPath } from "node:url"
 import { parseArgs } from "node:util"
 import { Aggregator, CheckpointStorage, DataStream, Job, KeyedStream, WatermarkStrategy, Window, WindowedStream } from "sluice"
@@ -31,11 +31,14 @@ type Flight = typeof Flight.Type
 
 const day = (timestamp: number) => new Date(timestamp).toISOString().slice(0, 10)
 
-const flights = DataStream.fromSource(Parquet.source(flags.input, { schema: Flight, dates: "millis", timestamp: (flight) => flight.date }), {
-  name: "flights",
-  uid: "flights",
-  watermarks: WatermarkStrategy.monotonic
-})
+const flights = DataStream.fromSource(
+  Parquet.source(flags.input, { schema: Flight, dates: "millis", timestamp: (flight) => flight.date }),
+  {
+    name: "flights",
+    uid: "flights",
+    watermarks: WatermarkStrategy.monotonic
+  }
+)
 
 const airportDays = flights.pipe(
   KeyedStream.keyBy((flight) => flight.origin),
@@ -71,12 +74,13 @@ const job = Job.make("flights", airportDays, destinationWeeks)
 const program = Effect.gen(function*() {
   const fs = yield* FileSystem.FileSystem
   if (flags.fresh) yield* fs.remove(".sluice", { recursive: true, force: true })
-  const storage = yield* CheckpointStorage.CheckpointStorage
-  const kept = yield* Effect.scoped(Effect.flatMap(storage.open(job.name), (store) => store.list))
   // nothing to go on from: what an earlier run wrote is not part of this one
-  if (kept.length === 0) yield* fs.remove("out", { recursive: true, force: true })
+  if ((yield* CheckpointStorage.latest(job.name)) === undefined) yield* fs.remove("out", { recursive: true, force: true })
 
-  const handle = yield* Job.start(job, { parallelism: Number(flags.parallelism), checkpoint: { interval: `${Number(flags.interval)} millis` } })
+  const handle = yield* Job.start(job, {
+    parallelism: Number(flags.parallelism),
+    checkpoint: { interval: `${Number(flags.interval)} millis` }
+  })
   const killAfter = flags["kill-after"] === undefined ? Infinity : Number(flags["kill-after"])
   yield* handle.events.pipe(
     Stream.filter((event) => event._tag === "CheckpointCompleted"),
@@ -90,7 +94,10 @@ const program = Effect.gen(function*() {
     Effect.onInterrupt(() =>
       Effect.flatMap(
         Effect.exit(handle.stopWithSavepoint()),
-        (stopped) => Effect.logInfo(stopped._tag === "Success" ? `stopped with savepoint ${stopped.value.id}` : "stopped before a savepoint was complete")
+        (stopped) =>
+          Effect.logInfo(
+            stopped._tag === "Success" ? `stopped with savepoint ${stopped.value.id}` : "stopped before a savepoint was complete"
+          )
       )
     )
   )
@@ -100,7 +107,6 @@ const program = Effect.gen(function*() {
 
 program.pipe(
   Effect.scoped,
-  Effect.provide(CheckpointStorage.layerFileSystem(".sluice")),
-  Effect.provide(NodeContext.layer),
+  Effect.provide(Layer.provideMerge(CheckpointStorage.layerFileSystem(".sluice"), NodeContext.layer)),
   NodeRuntime.runMain
 )

@@ -6,7 +6,7 @@
  * @since 0.1.0
  */
 import { dual } from "effect/Function"
-import * as Order from "effect/Order"
+import type * as Order from "effect/Order"
 import type { Pipeable } from "effect/Pipeable"
 import { pipeArguments } from "effect/Pipeable"
 import * as Schema from "effect/Schema"

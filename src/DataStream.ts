@@ -43,7 +43,7 @@ const collecting = <A>(into: Array<A>): DataSink.DataSink<A> => {
               const committed = prepared.get(token)
               prepared.delete(token)
               // one by one: a spread of a large array would not fit on the stack
-              if (committed !== undefined) for (const value of committed) into.push(value)
+              if (committed !== undefined) { for (const value of committed) into.push(value) }
             })
         }
       })
@@ -98,7 +98,8 @@ export const toStream = <A, E, R>(stream: DataStream<A, E, R>, options?: JobOpti
         })
     })
     const handle = yield* Job.start(Job.make("toStream", to(stream, sink)), options)
-    yield* Effect.forkScoped(Effect.flatMap(Effect.exit(handle.await), (exit) =>
-      Queue.offer(queue, Exit.isSuccess(exit) ? Take.end : Take.failCause(exit.cause))))
+    yield* Effect.forkScoped(
+      Effect.flatMap(Effect.exit(handle.await), (exit) => Queue.offer(queue, Exit.isSuccess(exit) ? Take.end : Take.failCause(exit.cause)))
+    )
     return Stream.flattenTake(Stream.fromQueue(queue))
   }))

@@ -30,8 +30,8 @@ import { resolve } from "./JobOptions.js"
 import type { Pipeline } from "./language/DataStream.js"
 import type { CheckpointFailed, GraphError, JobError } from "./StreamError.js"
 
-export type { JobEvent, JobResult, JobStatus } from "./job/JobResult.js"
 export type { Explanation } from "./graph/JobGraph.js"
+export type { JobEvent, JobResult, JobStatus } from "./job/JobResult.js"
 
 /**
  * @since 0.1.0

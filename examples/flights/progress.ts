@@ -12,7 +12,12 @@ const lines = (metrics: JobMetrics.JobMetrics, before: JobMetrics.JobMetrics, se
   const rows = metrics.vertices.map((vertex, i) => {
     const rate = (vertex.recordsIn - (before.vertices[i]?.recordsIn ?? 0)) / seconds
     const name = `${vertex.name} x${vertex.parallelism}`
-    return [name.length > 60 ? `${name.slice(0, 57)}...` : name, count(vertex.recordsIn), `${count(Math.max(0, Math.round(rate)))}/s`, time(vertex.watermark)]
+    return [
+      name.length > 60 ? `${name.slice(0, 57)}...` : name,
+      count(vertex.recordsIn),
+      `${count(Math.max(0, Math.round(rate)))}/s`,
+      time(vertex.watermark)
+    ]
   })
   const table = [["vertex", "records", "rate", "watermark"], ...rows]
   const widths = table[0].map((_, column) => Math.max(...table.map((row) => row[column].length)))

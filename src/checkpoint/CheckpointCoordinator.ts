@@ -48,7 +48,12 @@ interface Underway {
 const keyOf = (task: Invokable): string => `${task.vertex.index}:${task.subtask}`
 
 /** CC-21: the failures that say something is wrong, not merely that a task was on its way out */
-const counted: ReadonlySet<string> = new Set<CheckpointFailureReason>(["STORAGE", "ASYNC_EXCEPTION", "EXPIRED", "DECLINED_ON_CANCELLATION_BARRIER"])
+const counted: ReadonlySet<string> = new Set<CheckpointFailureReason>([
+  "STORAGE",
+  "ASYNC_EXCEPTION",
+  "EXPIRED",
+  "DECLINED_ON_CANCELLATION_BARRIER"
+])
 
 const defaults = { timeout: 600_000, maxConcurrent: 1, tolerableFailures: 0, retain: 1, minPause: 0 }
 
@@ -65,7 +70,9 @@ export class CheckpointCoordinator implements CheckpointResponder {
   private latestCompleted: number
   private stopping = false
   /** the checkpoint that was triggered because every task waits for its final one */
-  private final: { readonly _tag: "none" } | { readonly _tag: "triggered"; readonly id: number } | { readonly _tag: "failed" } = { _tag: "none" }
+  private final: { readonly _tag: "none" } | { readonly _tag: "triggered"; readonly id: number } | { readonly _tag: "failed" } = {
+    _tag: "none"
+  }
   private completedIds: Array<number>
   private readonly options: Omit<ResolvedCheckpointOptions, "interval" | "finalCheckpoint">
 
@@ -103,8 +110,9 @@ export class CheckpointCoordinator implements CheckpointResponder {
         const now = clock.unsafeCurrentTimeMillis()
         const final = this.everybodyWaits
         const at = final && this.final._tag === "none" ? now : Math.max(due, this.lastEnd + periodic.minPause)
-        if (this.stopping || this.concurrent >= periodic.maxConcurrent || (final && this.final._tag === "triggered")) yield* this.parker.park
-        else if (at > now) yield* Effect.raceFirst(Effect.sleep(at - now), this.parker.park)
+        if (this.stopping || this.concurrent >= periodic.maxConcurrent || (final && this.final._tag === "triggered")) {
+          yield* this.parker.park
+        } else if (at > now) yield* Effect.raceFirst(Effect.sleep(at - now), this.parker.park)
         else {
           due = now + periodic.interval
           const started = yield* Effect.exit(this.start(Checkpoint.checkpoint))
@@ -160,12 +168,18 @@ export class CheckpointCoordinator implements CheckpointResponder {
         checkpoint: { id, kind, timestamp: startedAt, needed: new Set(running.map(keyOf)), reports: new Map() }
       })
       const expire = this.giveUp(id, "EXPIRED", `not complete after ${this.options.timeout} ms`)
-      yield* this.fork(Effect.raceFirst(Effect.asVoid(Effect.exit(Deferred.await(done))), Effect.zipRight(Effect.sleep(this.options.timeout), expire)))
+      yield* this.fork(
+        Effect.raceFirst(Effect.asVoid(Effect.exit(Deferred.await(done))), Effect.zipRight(Effect.sleep(this.options.timeout), expire))
+      )
       const barrier: CheckpointBarrier = { _tag: "CheckpointBarrier", id, timestamp: startedAt, kind }
       for (const task of running) {
         if (!this.triggersDirectly(task)) continue
-        yield* this.fork(Effect.flatMap(task.triggerCheckpointAsync(barrier), (taken) =>
-          taken ? Effect.void : this.giveUp(id, "TASK_NOT_READY", `${task.vertex.name}[${task.subtask}] is ${task.state}`)))
+        yield* this.fork(
+          Effect.flatMap(
+            task.triggerCheckpointAsync(barrier),
+            (taken) => taken ? Effect.void : this.giveUp(id, "TASK_NOT_READY", `${task.vertex.name}[${task.subtask}] is ${task.state}`)
+          )
+        )
       }
       return done
     }))
@@ -287,7 +301,9 @@ export class CheckpointCoordinator implements CheckpointResponder {
       yield* Effect.forEach(this.tasks, (task) => this.fork(task.notifyCheckpointAbortAsync(id, this.latestCompleted)), { discard: true })
       yield* underway.writer.abort
       yield* Deferred.fail(underway.done, new CheckpointFailed({ job: this.graph.name, id, reason, detail }))
-      if (reason !== "SUBSUMED") yield* this.count(id, reason, detail, kind._tag === "Savepoint" && kind.stop !== "no", kind._tag === "Savepoint")
+      if (reason !== "SUBSUMED") {
+        yield* this.count(id, reason, detail, kind._tag === "Savepoint" && kind.stop !== "no", kind._tag === "Savepoint")
+      }
       this.parker.wake()
     }))
   }

@@ -77,7 +77,10 @@ const check = (
       continue
     }
     if (hasState && maxParallelism !== graph.maxParallelism) {
-      return reject(name, `it was written with maxParallelism ${maxParallelism}, the job has ${graph.maxParallelism}; it cannot change while state is kept`)
+      return reject(
+        name,
+        `it was written with maxParallelism ${maxParallelism}, the job has ${graph.maxParallelism}; it cannot change while state is kept`
+      )
     }
   }
   return Effect.void
@@ -96,7 +99,9 @@ const assign = (
   const gathered = new Map<string, { shape: Shape; union: boolean; items: Array<unknown> }>()
   for (const old of operator.subtasks) {
     if (old.handle === undefined) continue
-    const owns = same ? old.subtask === subtask : KeyGroup.intersect(range, KeyGroup.range(old.subtask, operator.parallelism, operator.maxParallelism))
+    const owns = same
+      ? old.subtask === subtask
+      : KeyGroup.intersect(range, KeyGroup.range(old.subtask, operator.parallelism, operator.maxParallelism))
     for (const state of files.get(old.handle.file)!) {
       if (state.uid !== operator.uid) continue
       if (state.kind === "keyed") {

@@ -62,7 +62,8 @@ export const make = (
   options: ResolvedOptions
 ): Either.Either<JobGraph, GraphError> => {
   const fail = (node: string, reason: string) => Either.left(new GraphError({ job: name, node, reason }))
-  const bad = badName(name) ?? (ends.length === 0 ? "a job needs at least one pipeline: a stream that ends in DataStream.to(sink)" : undefined)
+  const bad = badName(name) ??
+    (ends.length === 0 ? "a job needs at least one pipeline: a stream that ends in DataStream.to(sink)" : undefined)
   if (bad !== undefined) return fail("Job.make", bad)
   const { batchSize, chaining, maxParallelism } = options
   if (!Number.isInteger(maxParallelism) || maxParallelism < 1 || maxParallelism > KeyGroup.MAX_PARALLELISM) {
@@ -77,9 +78,14 @@ export const make = (
   for (const node of nodes) {
     const parallelism = parallelismOf(node)
     if (node.problem !== undefined) return fail(node.name, node.problem)
-    if (!Number.isInteger(parallelism) || parallelism < 1) return fail(node.name, `parallelism must be a whole number from 1 on, got ${parallelism}`)
+    if (!Number.isInteger(parallelism) || parallelism < 1) {
+      return fail(node.name, `parallelism must be a whole number from 1 on, got ${parallelism}`)
+    }
     if (parallelism > maxParallelism) {
-      return fail(node.name, `parallelism ${parallelism} is above maxParallelism ${maxParallelism}; raise maxParallelism (it cannot change later) or lower parallelism`)
+      return fail(
+        node.name,
+        `parallelism ${parallelism} is above maxParallelism ${maxParallelism}; raise maxParallelism (it cannot change later) or lower parallelism`
+      )
     }
   }
 
@@ -101,7 +107,9 @@ export const make = (
     const inputs = inputsOf(node)
     if (!chaining || inputs.length !== 1 || node.chaining !== "always" || inputs[0].node.chaining === "never") return undefined
     const from = inputs[0].node
-    return parallelismOf(from) === parallelismOf(node) && effective(from, node, inputs[0].partitioning)._tag === "Forward" ? from : undefined
+    return parallelismOf(from) === parallelismOf(node) && effective(from, node, inputs[0].partitioning)._tag === "Forward"
+      ? from
+      : undefined
   }
 
   const vertexOf = new Map<StreamNode, number>()
@@ -138,9 +146,7 @@ export const make = (
       name: node.name,
       uid: uids.get(node)!,
       key: node._tag === "OneInput" ? node.key : undefined,
-      consumers: chain.flatMap((other, operator) =>
-        chainsWith(other) === node ? [{ operator, tag: inputsOf(other)[0].tag }] : []
-      )
+      consumers: chain.flatMap((other, operator) => chainsWith(other) === node ? [{ operator, tag: inputsOf(other)[0].tag }] : [])
     })),
     inputs: edges.filter((edge) => edge.to === index),
     outputs: edges.filter((edge) => edge.from === index)
@@ -198,7 +204,9 @@ export const explain = (graph: JobGraph): Explanation => {
     mermaid.push(`  v${vertex.index}["${quote(vertex.name)} x${vertex.parallelism}"]`)
   }
   for (const edge of graph.edges) {
-    mermaid.push(`  v${edge.from} -->|${edge.partitioning._tag.toLowerCase()}${edge.tag === undefined ? "" : ` ${quote(edge.tag)}`}| v${edge.to}`)
+    mermaid.push(
+      `  v${edge.from} -->|${edge.partitioning._tag.toLowerCase()}${edge.tag === undefined ? "" : ` ${quote(edge.tag)}`}| v${edge.to}`
+    )
   }
   return {
     text: text.join("\n"),

@@ -26,9 +26,11 @@ export const make = (
     const channels = graph.edges.map((edge) => {
       const readers = graph.vertices[edge.to].parallelism
       return Array.from({ length: graph.vertices[edge.from].parallelism }, (_, from) =>
-        Array.from({ length: readers }, (_, to) => edge.partitioning._tag !== "Forward" || from === to ? new Channel() : undefined))
+        Array.from({ length: readers }, (_, to) =>
+          edge.partitioning._tag !== "Forward" || from === to ? new Channel() : undefined))
     })
-    const total = graph.vertices.reduce((n, vertex) => n + vertex.parallelism, 0)
+    const total = graph.vertices.reduce((n, vertex) =>
+      n + vertex.parallelism, 0)
     const all = yield* Deferred.make<void>()
     let initialized = 0
     const allInitialized = Effect.suspend(() => {

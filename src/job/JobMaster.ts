@@ -21,16 +21,17 @@ import * as Fiber from "effect/Fiber"
 import * as PubSub from "effect/PubSub"
 import * as Random from "effect/Random"
 import * as Schedule from "effect/Schedule"
-import * as Scope from "effect/Scope"
-import * as Checkpoint from "../Checkpoint.js"
+import type * as Scope from "effect/Scope"
+import type * as Checkpoint from "../Checkpoint.js"
 import { CheckpointCoordinator } from "../checkpoint/CheckpointCoordinator.js"
 import type { Assignment } from "../checkpoint/StateAssignment.js"
 import * as StateAssignment from "../checkpoint/StateAssignment.js"
-import type { CheckpointStore } from "../CheckpointStorage.js"
 import { CheckpointStorage } from "../CheckpointStorage.js"
 import type { JobGraph } from "../graph/JobGraph.js"
 import type { CheckpointStats, JobMetrics, VertexMetrics } from "../JobMetrics.js"
 import type { ResolvedOptions } from "../JobOptions.js"
+import type { CheckpointStore } from "../storage/CheckpointStore.js"
+import { resumable } from "../storage/CheckpointStore.js"
 import * as memory from "../storage/memoryStorage.js"
 import { Watermark } from "../StreamElement.js"
 import type { JobAlreadyRunning, JobError, StorageFailed } from "../StreamError.js"
@@ -90,12 +91,14 @@ export class JobMaster {
   readonly trigger = (kind: Checkpoint.CheckpointKind): Effect.Effect<CheckpointStats, CheckpointFailed> =>
     Effect.suspend(() =>
       this.coordinator === undefined
-        ? Effect.fail(new CheckpointFailed({
-          job: this.graph.name,
-          id: 0,
-          reason: "NOT_ALL_REQUIRED_TASKS_RUNNING",
-          detail: `the job is ${this.status}`
-        }))
+        ? Effect.fail(
+          new CheckpointFailed({
+            job: this.graph.name,
+            id: 0,
+            reason: "NOT_ALL_REQUIRED_TASKS_RUNNING",
+            detail: `the job is ${this.status}`
+          })
+        )
         : this.coordinator.trigger(kind)
     )
 
@@ -135,20 +138,25 @@ export class JobMaster {
       }
       this.restarts++
     }
-  })).pipe(Effect.onInterrupt(() => Effect.sync(() => {
-    this.status = "canceled"
-  })))
+  })).pipe(Effect.onInterrupt(() =>
+    Effect.sync(() => {
+      this.status = "canceled"
+    })
+  ))
 
-  private readonly openStore: Effect.Effect<CheckpointStore, StorageFailed | JobAlreadyRunning, Scope.Scope> = Effect.gen(this, function*() {
-    const storage = yield* Effect.serviceOption(CheckpointStorage)
-    if (storage._tag === "Some") return yield* storage.value.open(this.graph.name)
-    if (this.options.checkpoint !== undefined) {
-      yield* Effect.logInfo(
-        `job ${this.graph.name}: no CheckpointStorage is provided, checkpoints are kept in memory and do not survive the process`
-      )
+  private readonly openStore: Effect.Effect<CheckpointStore, StorageFailed | JobAlreadyRunning, Scope.Scope> = Effect.gen(
+    this,
+    function*() {
+      const storage = yield* Effect.serviceOption(CheckpointStorage)
+      if (storage._tag === "Some") return yield* storage.value.open(this.graph.name)
+      if (this.options.checkpoint !== undefined) {
+        yield* Effect.logInfo(
+          `job ${this.graph.name}: no CheckpointStorage is provided, checkpoints are kept in memory and do not survive the process`
+        )
+      }
+      return yield* (yield* memory.make).open(this.graph.name)
     }
-    return yield* (yield* memory.make).open(this.graph.name)
-  })
+  )
 
   // ---------------------------------------------------------------------------------------------------------------- restoring
 
@@ -156,24 +164,25 @@ export class JobMaster {
   private survey(store: CheckpointStore) {
     return Effect.gen(function*() {
       const all = yield* store.list
+      const latest = yield* resumable(store)
       const savepoints: Array<number> = []
       for (const id of all) {
         const metadata = yield* Effect.either(store.metadata(id))
         if (metadata._tag === "Right" && metadata.right.kind._tag === "Savepoint") savepoints.push(id)
       }
-      return { all, savepoints, highest: all[0] ?? 0 }
+      return { all, latest, savepoints }
     })
   }
 
   private restore(
     store: CheckpointStore,
-    before: { readonly all: ReadonlyArray<number>; readonly highest: number },
+    before: { readonly all: ReadonlyArray<number>; readonly latest: ReadonlyArray<number> },
     attempt: number
   ): Effect.Effect<Assignment | undefined, JobError<any>> {
     const { graph, options } = this
     const { restore } = options
     return Effect.gen(this, function*() {
-      const first = restore === "latest" ? before.all : restore === "none" ? [] : [restore.savepoint]
+      const first = restore === "latest" ? before.latest : restore === "none" ? [] : [restore.savepoint]
       const since = attempt === 0 ? [] : (yield* store.list).filter((id) => !before.all.includes(id))
       const candidates = [...since, ...first]
       const strict = typeof restore === "string" || restore.allowNonRestoredState !== true
@@ -185,7 +194,9 @@ export class JobMaster {
           return assigned.right
         }
         if (assigned.left._tag !== "CheckpointCorrupt" || i + 1 === candidates.length) return yield* Effect.fail(assigned.left)
-        yield* Effect.logWarning(`job ${graph.name}: checkpoint ${candidates[i]} is damaged, going back to ${candidates[i + 1]}: ${assigned.left.message}`)
+        yield* Effect.logWarning(
+          `job ${graph.name}: checkpoint ${candidates[i]} is damaged, going back to ${candidates[i + 1]}: ${assigned.left.message}`
+        )
       }
       if (attempt === 0) {
         const finished = yield* store.finished
@@ -225,10 +236,15 @@ export class JobMaster {
           failed: (failure, serious) =>
             Effect.suspend(() => {
               this.failed++
-              return Effect.zipRight(serious ? Effect.logWarning(failure.message) : Effect.logDebug(failure.message), this.tell({ _tag: "CheckpointFailed", failure }))
+              return Effect.zipRight(
+                serious ? Effect.logWarning(failure.message) : Effect.logDebug(failure.message),
+                this.tell({ _tag: "CheckpointFailed", failure })
+              )
             }),
           fatal: (failure) =>
-            Effect.asVoid(Deferred.succeed(outcome, { _tag: "failed", vertex: "checkpoint coordinator", subtask: 0, cause: Cause.fail(failure) }))
+            Effect.asVoid(
+              Deferred.succeed(outcome, { _tag: "failed", vertex: "checkpoint coordinator", subtask: 0, cause: Cause.fail(failure) })
+            )
         },
         yield* Effect.scope,
         assignment?.checkpointId ?? 0,
@@ -258,7 +274,10 @@ export class JobMaster {
         }
       }
       yield* Effect.forkScoped(Effect.raceFirst(coordinator.run, Deferred.await(outcome)))
-      const fibers = yield* Effect.forEach(tasks, (task) => Effect.forkDaemon(Effect.interruptible(Effect.flatMap(task.invoke, (end) => ended(task, end)))))
+      const fibers = yield* Effect.forEach(
+        tasks,
+        (task) => Effect.forkDaemon(Effect.interruptible(Effect.flatMap(task.invoke, (end) => ended(task, end))))
+      )
       yield* this.started
       // R1: whatever happens, every task ends before the attempt does
       return yield* Effect.ensuring(Deferred.await(outcome), Fiber.interruptAll(fibers))
@@ -277,7 +296,9 @@ export class JobMaster {
     return Effect.suspend(() => {
       this.status = "restarting"
       return Effect.zipRight(
-        Effect.logWarning(`job ${this.graph.name}: ${outcome.vertex}[${outcome.subtask}] failed, restarting: ${Cause.pretty(outcome.cause)}`),
+        Effect.logWarning(
+          `job ${this.graph.name}: ${outcome.vertex}[${outcome.subtask}] failed, restarting: ${Cause.pretty(outcome.cause)}`
+        ),
         this.tell({ _tag: "Restarting", attempt: attempt + 1, cause: outcome.cause })
       )
     })

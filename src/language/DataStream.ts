@@ -6,7 +6,7 @@
  * @since 0.1.0
  */
 import * as Chunk from "effect/Chunk"
-import * as Duration from "effect/Duration"
+import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
 import * as Option from "effect/Option"
@@ -141,7 +141,10 @@ export interface SourceOptions<in A> {
  * @since 0.1.0
  * @category sources
  */
-export const fromSource = <A, E, R>(source: DataSource.DataSource<A, E, R>, options: SourceOptions<NoInfer<A>> = {}): DataStream<A, E, R> => {
+export const fromSource = <A, E, R>(
+  source: DataSource.DataSource<A, E, R>,
+  options: SourceOptions<NoInfer<A>> = {}
+): DataStream<A, E, R> => {
   const listing = new Listing(source)
   const node: SourceNode = {
     _tag: "Source",
@@ -268,7 +271,8 @@ export const generate = <A>(options: {
     Effect.map(Effect.clock, (clock): DataSource.SplitReader<A, number> => {
       const startedAt = clock.unsafeCurrentTimeMillis()
       let at = from
-      const due = () => rate === undefined ? count : Math.min(count, from + 1 + Math.floor((clock.unsafeCurrentTimeMillis() - startedAt) * rate / 1000))
+      const due = () =>
+        rate === undefined ? count : Math.min(count, from + 1 + Math.floor((clock.unsafeCurrentTimeMillis() - startedAt) * rate / 1000))
       return {
         poll: (max) => {
           const until = Math.min(at + max, due())
@@ -302,7 +306,9 @@ export const fromStream = <A, E, R>(stream: Stream.Stream<A, E, R>): DataStream<
         let at = from
         return {
           poll: (max) => {
-            if (buffered.length === 0) return undefined
+            if (buffered.length === 0) {
+              return undefined
+            }
             const values = buffered.slice(0, max)
             buffered = buffered.slice(max)
             at += values.length
@@ -313,7 +319,11 @@ export const fromStream = <A, E, R>(stream: Stream.Stream<A, E, R>): DataStream<
               buffered = Chunk.toReadonlyArray(chunk)
               return true
             }),
-            Effect.catchAll(Option.match({ onNone: () => Effect.succeed(false), onSome: (error) => Effect.fail(error) }))
+            Effect.catchAll(Option.match({
+              onNone: () =>
+                Effect.succeed(false),
+              onSome: (error) => Effect.fail(error)
+            }))
           ) as Effect.Effect<boolean, E>
         }
       })) as DataSource.DataSource<A, E, R>,

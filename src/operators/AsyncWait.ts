@@ -14,7 +14,13 @@ import type * as Schema from "effect/Schema"
 import type { OperatorContext, OperatorListState, Output, PushOperator, StateContext } from "../StreamOperator.js"
 
 type Entry<A, B> =
-  | { readonly _tag: "Record"; readonly value: A; readonly timestamp: number | undefined; started: boolean; result: { readonly value: B } | undefined }
+  | {
+    readonly _tag: "Record"
+    readonly value: A
+    readonly timestamp: number | undefined
+    started: boolean
+    result: { readonly value: B } | undefined
+  }
   | { readonly _tag: "Watermark"; readonly timestamp: number }
   | { readonly _tag: "Status"; readonly idle: boolean }
 

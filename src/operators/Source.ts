@@ -94,7 +94,7 @@ export class Source<A, E> implements SourceOperator<A, E> {
     if (batch === undefined) return "nothing-available"
     const { side, timestamps, values } = batch
     this.recordsRead += values.length
-    if (timestamps === undefined) for (let i = 0; i < values.length; i++) out.emit(values[i], undefined)
+    if (timestamps === undefined) { for (let i = 0; i < values.length; i++) out.emit(values[i], undefined) }
     else for (let i = 0; i < values.length; i++) out.emit(values[i], timestamps[i])
     if (side !== undefined) {
       for (const { tag, value } of side) {

@@ -46,7 +46,9 @@ export class TimestampsAndWatermarks<A> implements PushOperator<A, A> {
     const timestamp = this.timestampOf === undefined ? given : this.timestampOf(value)
     if (typeof timestamp !== "number" || Number.isNaN(timestamp)) {
       throw new TypeError(
-        `${this.context.name}: a record has no timestamp (got ${String(timestamp)}); give assignTimestamps a function that returns milliseconds for every record`
+        `${this.context.name}: a record has no timestamp (got ${
+          String(timestamp)
+        }); give assignTimestamps a function that returns milliseconds for every record`
       )
     }
     if (this.restored !== undefined) this.resume(this.restored, out)
@@ -65,7 +67,9 @@ export class TimestampsAndWatermarks<A> implements PushOperator<A, A> {
 
   endBatch(out: Output<A>): void {
     if (this.restored !== undefined) this.resume(this.restored, out)
-    if (this.strategy.fromHighest !== undefined && this.highest !== Watermark.MIN) this.advance(this.strategy.fromHighest(this.highest), out)
+    if (this.strategy.fromHighest !== undefined && this.highest !== Watermark.MIN) {
+      this.advance(this.strategy.fromHighest(this.highest), out)
+    }
   }
 
   processWatermark(watermark: number, out: Output<A>): void {

@@ -8,6 +8,7 @@ import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Aggregator from "../Aggregator.js"
 import type { MapKey } from "../KeyGroup.js"
+import type { OutputTag } from "../OutputTag.js"
 import type { KeyedProcessContext, KeyedProcessFunction, States, Timers } from "../ProcessFunction.js"
 import type { StateTable } from "../state/StateTable.js"
 import { NO_NAMESPACE } from "../state/StateTable.js"
@@ -66,21 +67,46 @@ export type KeyedProcessSource<K, A, S, Out> =
   | KeyedProcessFunction<K, A, S, Out, Out>
   | Effect.Effect<KeyedProcessFunction<K, A, S, Out, Out>, any, Scope.Scope>
 
+/** What a keyed process function sees; the record or timer in hand is set before each call. */
+class Context<K, S> implements KeyedProcessContext<K, S> {
+  timestamp: number | undefined
+  out!: Output<never>
+  readonly timers: Timers
+
+  constructor(private readonly keys: KeyContext, private readonly service: TimerService, readonly state: KeyedProcessContext<K, S>["state"]) {
+    this.timers = {
+      eventTime: (timestamp) => service.registerEventTime(NO_TIMER_NAMESPACE, timestamp),
+      processingTime: (timestamp) => service.registerProcessingTime(NO_TIMER_NAMESPACE, timestamp),
+      deleteEventTime: (timestamp) => service.deleteEventTime(NO_TIMER_NAMESPACE, timestamp),
+      deleteProcessingTime: (timestamp) => service.deleteProcessingTime(NO_TIMER_NAMESPACE, timestamp)
+    }
+  }
+
+  get key(): K {
+    return this.keys.key as K
+  }
+
+  get watermark(): number {
+    return this.service.currentWatermark()
+  }
+
+  readonly processingTime = (): number => this.service.currentProcessingTime()
+
+  readonly output = <B>(tag: OutputTag<B>, value: B): void => this.out.output(tag, value, this.timestamp)
+}
+
 /** A keyed process function. What is acquired in `open` declares its state there, all other in `initializeState`. */
 class KeyedProcess<K, A, S extends States, Out> implements PushOperator<A, Out, any> {
   private operator!: OperatorContext<Out>
   private service!: TimerService
-  private timestamp: number | undefined
-  private output!: Output<Out>
   private states!: StateContext
-  private context!: KeyedProcessContext<K, S>
+  private context!: Context<K, S>
   private fn!: KeyedProcessFunction<K, A, S, Out, Out>
 
   constructor(private readonly source: KeyedProcessSource<K, A, S, Out>) {}
 
   setup(ctx: OperatorContext<Out>): void {
     this.operator = ctx
-    this.output = ctx.out
   }
 
   initializeState(ctx: StateContext): void {
@@ -98,44 +124,23 @@ class KeyedProcess<K, A, S extends States, Out> implements PushOperator<A, Out, 
     const declared: States = fn.state ?? {}
     for (const name of Object.keys(declared)) state[name] = this.states.keyed(name, declared[name])
     this.fn = fn
-    this.context = this.contextOf(this.states.keys, state, this.service)
+    this.context = new Context(this.states.keys, this.service, state as KeyedProcessContext<K, S>["state"])
   }
 
   push(value: A, timestamp: number | undefined, out: Output<Out>): void {
-    this.timestamp = timestamp
-    this.output = out
+    this.context.timestamp = timestamp
+    this.context.out = out
     emitAll(this.fn.onElement(value, this.context), timestamp, out)
   }
 
   private fire({ domain, timestamp }: FiredTimer): void {
+    if (this.fn.onTimer === undefined) return
+    const { out } = this.operator
     // TI-11: what a processing-time timer emits has no event time
-    this.timestamp = domain === "event-time" ? timestamp : undefined
-    if (this.fn.onTimer !== undefined) emitAll(this.fn.onTimer({ timestamp, domain }, this.context), this.timestamp, this.operator.out)
-  }
-
-  private contextOf(keys: KeyContext, state: object, service: TimerService): KeyedProcessContext<K, S> {
-    const self = this
-    const timers: Timers = {
-      eventTime: (timestamp) => service.registerEventTime(NO_TIMER_NAMESPACE, timestamp),
-      processingTime: (timestamp) => service.registerProcessingTime(NO_TIMER_NAMESPACE, timestamp),
-      deleteEventTime: (timestamp) => service.deleteEventTime(NO_TIMER_NAMESPACE, timestamp),
-      deleteProcessingTime: (timestamp) => service.deleteProcessingTime(NO_TIMER_NAMESPACE, timestamp)
-    }
-    return {
-      get key() {
-        return keys.key as K
-      },
-      get timestamp() {
-        return self.timestamp
-      },
-      get watermark() {
-        return service.currentWatermark()
-      },
-      processingTime: service.currentProcessingTime.bind(service),
-      output: (tag, value) => self.output.output(tag, value, self.timestamp),
-      state: state as KeyedProcessContext<K, S>["state"],
-      timers
-    }
+    const at = domain === "event-time" ? timestamp : undefined
+    this.context.timestamp = at
+    this.context.out = out
+    emitAll(this.fn.onTimer({ timestamp, domain }, this.context), at, out)
   }
 }
 

@@ -94,7 +94,9 @@ class CommittingOperator<A, E> implements StreamOperator<A, never, E> {
     const { committable } = this.sink
     this.state = ctx.list<Transaction<any>>(
       "transactions",
-      committable === undefined ? undefined : Schema.Struct({ checkpointId: Schema.Number, subtask: Schema.Number, committable }) as Schema.Schema<any, any>,
+      committable === undefined
+        ? undefined
+        : Schema.Struct({ checkpointId: Schema.Number, subtask: Schema.Number, committable }) as Schema.Schema<any, any>,
       "union"
     )
     const all = this.state.get()
@@ -123,7 +125,9 @@ class CommittingOperator<A, E> implements StreamOperator<A, never, E> {
     if (this.lost !== undefined) return Effect.failCause(this.lost)
     return Effect.gen(this, function*() {
       const { committables, persist } = this.writer.prepare(ctx.checkpointId)
-      for (const committable of committables) this.pending.push({ checkpointId: ctx.checkpointId, subtask: this.context.subtask, committable })
+      for (const committable of committables) {
+        this.pending.push({ checkpointId: ctx.checkpointId, subtask: this.context.subtask, committable })
+      }
       this.state.set(this.pending.slice())
       const done = yield* Deferred.make<void, E>()
       this.persisting.push(done)

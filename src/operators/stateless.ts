@@ -37,7 +37,7 @@ export const flatMap = <A, B>(f: (value: A) => Iterable<B>): PushOperator<A, B> 
 /** Emits what a function gave, if anything. Hot. */
 export const emitAll = <B>(results: Iterable<B> | void, timestamp: number | undefined, out: Output<B>): void => {
   if (results === undefined) return
-  if (Array.isArray(results)) for (let i = 0; i < results.length; i++) out.emit(results[i], timestamp)
+  if (Array.isArray(results)) { for (let i = 0; i < results.length; i++) out.emit(results[i], timestamp) }
   else for (const result of results) out.emit(result, timestamp)
 }
 

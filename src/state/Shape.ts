@@ -64,9 +64,10 @@ export const any: Shape = { kind: "any" }
  */
 export const fromSchema = <A, I>(schema: Schema.Schema<A, I>): Shape => fromAST(AST.encodedAST(schema.ast), new Set())
 
-const nameOf = (ast: AST.AST): string | undefined => AST.getIdentifierAnnotation(ast)._tag === "Some"
-  ? (AST.getIdentifierAnnotation(ast) as { readonly value: string }).value
-  : undefined
+const nameOf = (ast: AST.AST): string | undefined =>
+  AST.getIdentifierAnnotation(ast)._tag === "Some"
+    ? (AST.getIdentifierAnnotation(ast) as { readonly value: string }).value
+    : undefined
 
 const fromAST = (ast: AST.AST, seen: ReadonlySet<AST.AST>): Shape => {
   switch (ast._tag) {

@@ -85,7 +85,7 @@ export class StateTable<V> {
   move(namespace: MapKey, to: StateTable<V>): void {
     const pane = this.panes.get(namespace)
     if (pane === undefined) return
-    if (this.open.length > 0) for (const [key, entry] of pane) if (entry.version !== this.version) this.save(namespace, key, entry)
+    if (this.open.length > 0) { for (const [key, entry] of pane) if (entry.version !== this.version) this.save(namespace, key, entry) }
     this.panes.delete(namespace)
     const target = to.paneOrNew(namespace)
     for (const [key, entry] of pane) target.set(key, new Entry(entry.value, to.version))

@@ -22,13 +22,12 @@
 import type { PlatformError } from "@effect/platform/Error"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
-import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type { CheckpointMetadata, StateHandle } from "../Checkpoint.js"
 import { FORMAT_VERSION } from "../Checkpoint.js"
-import type { CheckpointStorage, CheckpointStore, CheckpointWriter } from "../CheckpointStorage.js"
 import { CheckpointCorrupt, StorageFailed } from "../StreamError.js"
+import type { CheckpointStore, CheckpointWriter, Storage } from "./CheckpointStore.js"
 import * as Checksum from "./checksum.js"
 import { codeOf, failedBy, reasonOf, remove, replace, step, syncDirectory, toStorageFailed, writeWhole } from "./durable.js"
 import * as FileLock from "./fileLock.js"
@@ -89,7 +88,7 @@ const parseMetadata = (body: string): CheckpointMetadata => {
  */
 export const make = (
   directory: string
-): Effect.Effect<Context.Tag.Service<CheckpointStorage>, never, FileSystem.FileSystem | Path.Path> =>
+): Effect.Effect<Storage, never, FileSystem.FileSystem | Path.Path> =>
   Effect.gen(function*() {
     const fs = yield* FileSystem.FileSystem
     const path = yield* Path.Path

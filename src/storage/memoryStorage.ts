@@ -6,11 +6,10 @@
  *
  * @since 0.1.0
  */
-import type * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type { CheckpointMetadata, StateHandle } from "../Checkpoint.js"
-import type { CheckpointStorage, CheckpointStore, CheckpointWriter } from "../CheckpointStorage.js"
 import { CheckpointCorrupt, JobAlreadyRunning, StorageFailed } from "../StreamError.js"
+import type { CheckpointStore, CheckpointWriter, Storage } from "./CheckpointStore.js"
 import * as Checksum from "./checksum.js"
 
 interface Kept {
@@ -151,7 +150,7 @@ const makeStore = (name: string, job: Job, holder: object): CheckpointStore => {
 /**
  * An empty storage in memory.
  */
-export const make: Effect.Effect<Context.Tag.Service<CheckpointStorage>> = Effect.sync(() => {
+export const make: Effect.Effect<Storage> = Effect.sync(() => {
   const jobs = new Map<string, Job>()
   return {
     open: (name) =>

@@ -214,7 +214,7 @@ class Router implements Output<any> {
 
   output<B>(tag: OutputTag<B>, value: B, timestamp: number | undefined): void {
     const side = this.sides.get(tag.id)
-    if (side !== undefined) for (const each of side) each.emit(value, timestamp)
+    if (side !== undefined) { for (const each of side) each.emit(value, timestamp) }
   }
 }
 

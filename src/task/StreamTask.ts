@@ -260,13 +260,23 @@ export abstract class StreamTask implements Invokable {
       yield* Scope.addFinalizer(operators, this.close(node, scope))
       this.observe("setup", node.name)
       const keys = new CurrentKey(node.meta.key?.codec ?? KeyCodec.make<any>(undefined))
-      const backend = yield* Effect.flatMap(StateBackend, (service) =>
-        service.open({ job: env.job, uid: node.meta.uid, subtask: this.subtask })).pipe(Scope.extend(scope))
+      const backend = yield* Effect.flatMap(
+        StateBackend,
+        (service) => service.open({ job: env.job, uid: node.meta.uid, subtask: this.subtask })
+      ).pipe(Scope.extend(scope))
       node.keys = keys
       this.states.set(
         node,
-        new OperatorState(node.meta.uid, keys, backend, this.time, env.restore(node.meta.uid), this.keyGroups, env.maxParallelism, (timers) =>
-          node.timers.push(timers))
+        new OperatorState(
+          node.meta.uid,
+          keys,
+          backend,
+          this.time,
+          env.restore(node.meta.uid),
+          this.keyGroups,
+          env.maxParallelism,
+          (timers) => node.timers.push(timers)
+        )
       )
       const context: OperatorContext<any> = {
         job: env.job,

@@ -122,13 +122,15 @@ export class SubtaskCheckpoint {
       let operators: SubtaskReport["operators"] = []
       let bytes = 0
       return Effect.all(deferred, { discard: true }).pipe(
-        Effect.zipRight(writer.write(`${task.vertex.index}-${task.subtask}.state`, (append) =>
-          SnapshotFile.write(snapshots, keyGroups, (chunk) => {
-            bytes += chunk.length
-            return append(chunk)
-          }).pipe(Effect.map((written) => {
-            operators = written
-          })))),
+        Effect.zipRight(
+          writer.write(`${task.vertex.index}-${task.subtask}.state`, (append) =>
+            SnapshotFile.write(snapshots, keyGroups, (chunk) => {
+              bytes += chunk.length
+              return append(chunk)
+            }).pipe(Effect.map((written) => {
+              operators = written
+            })))
+        ),
         Effect.map((handle) => ({ handle: bytes === 0 ? undefined : handle, operators: [...operators, ...done] }))
       )
     })

@@ -62,8 +62,7 @@ const job = (times: number) => {
 if (flags.child !== undefined) {
   const result = await Effect.runPromise(
     Job.run(job(Number(flags.child)), { checkpoint: { interval: "1 second" } }).pipe(
-      Effect.provide(NodeContext.layer),
-      Effect.provide(Logger.remove(Logger.defaultLogger))
+      Effect.provide([NodeContext.layer, Logger.remove(Logger.defaultLogger)])
     )
   )
   const records = result.records[0].in

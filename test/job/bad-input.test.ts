@@ -5,17 +5,19 @@ import { Cause, Effect, Exit, Logger, Schema } from "effect"
 import type { Scope } from "effect"
 import type { JobOptions } from "sluice"
 import { Aggregator, CheckpointStorage, DataStream, Job, KeyedStream, OutputTag, State, Window, WindowedStream } from "sluice"
+import type { StreamError } from "sluice"
 import * as JsonLines from "sluice/connectors/JsonLines"
 import * as Parquet from "sluice/connectors/Parquet"
 import * as TextLines from "sluice/connectors/TextLines"
-import type { StreamError } from "sluice"
 import { describe, expect, it } from "vitest"
 
 const run = <A, E>(effect: Effect.Effect<A, E, NodeContext.NodeContext | Scope.Scope>, messages: Array<string> = []) =>
   Effect.runPromise(effect.pipe(
     Effect.scoped,
-    Effect.provide(NodeContext.layer),
-    Effect.provide(Logger.replace(Logger.defaultLogger, Logger.make(({ message }) => void messages.push(String(message)))))
+    Effect.provide([
+      NodeContext.layer,
+      Logger.replace(Logger.defaultLogger, Logger.make(({ message }) => void messages.push(String(message))))
+    ])
   ))
 
 /** a folder that is removed afterwards */
@@ -216,11 +218,21 @@ describe("checkpoints", () => {
   it("more failed checkpoints than are tolerated fail the job with the reason", () =>
     run(Effect.gen(function*() {
       const stream = DataStream.generate({ make: (i) => i, rate: 1000 }).pipe(
-        DataStream.transform("op", Effect.succeed({ processElement: () => {}, snapshotState: (ctx) => ctx.defer(Effect.fail("disk on fire")) })),
+        DataStream.transform(
+          "op",
+          Effect.succeed({ processElement: () => {}, snapshotState: (ctx) => ctx.defer(Effect.fail("disk on fire")) })
+        ),
         DataStream.runForEach(() => {})
       )
-      const exit = yield* Effect.exit(Job.run(Job.make("tolerance", stream), { checkpoint: { interval: "5 millis", tolerableFailures: 2 }, restart: "none" }))
-      expect(causeOf(exit)).toMatchObject({ _tag: "CheckpointFailed", id: 3, reason: "ASYNC_EXCEPTION", detail: expect.stringContaining("disk on fire") })
+      const exit = yield* Effect.exit(
+        Job.run(Job.make("tolerance", stream), { checkpoint: { interval: "5 millis", tolerableFailures: 2 }, restart: "none" })
+      )
+      expect(causeOf(exit)).toMatchObject({
+        _tag: "CheckpointFailed",
+        id: 3,
+        reason: "ASYNC_EXCEPTION",
+        detail: expect.stringContaining("disk on fire")
+      })
     })))
 })
 
@@ -238,11 +250,13 @@ describe("jobs", () => {
 
   it("a record without a timestamp in a window of event time says what to do", () =>
     run(Effect.gen(function*() {
-      const exit = yield* collect(DataStream.range(1, 3).pipe(
-        KeyedStream.keyBy((n) => n),
-        WindowedStream.window(Window.tumbling("1 second")),
-        WindowedStream.aggregate(Aggregator.count)
-      ))
+      const exit = yield* collect(
+        DataStream.range(1, 3).pipe(
+          KeyedStream.keyBy((n) => n),
+          WindowedStream.window(Window.tumbling("1 second")),
+          WindowedStream.aggregate(Aggregator.count)
+        )
+      )
       expect(causeOf(exit).message).toContain("assignTimestamps")
     })))
 })
