@@ -9,11 +9,13 @@ import * as Exit from "effect/Exit"
 import * as Queue from "effect/Queue"
 import * as Stream from "effect/Stream"
 import * as Take from "effect/Take"
+import { CheckpointStorage } from "./CheckpointStorage.js"
 import * as DataSink from "./DataSink.js"
 import * as Job from "./Job.js"
 import type { JobOptions } from "./JobOptions.js"
 import type { DataStream } from "./language/DataStream.js"
 import { to } from "./language/DataStream.js"
+import * as memory from "./storage/memoryStorage.js"
 import type { JobError } from "./StreamError.js"
 
 export * from "./language/DataStream.js"
@@ -50,8 +52,11 @@ const collecting = <A>(into: Array<A>): DataSink.DataSink<A> => {
   })
 }
 
+/** what these jobs give lives in this process, and so do their checkpoints, whatever storage the program provides */
+const ownCheckpoints = <A, E, R>(effect: Effect.Effect<A, E, R>) => Effect.provideServiceEffect(effect, CheckpointStorage, memory.make)
+
 /**
- * Runs a job of this one stream and gives all its records. With checkpoints and restarts each record is there once.
+ * Runs a job of this one stream and gives all its records. With checkpoints and restarts each record is there once; checkpoints are kept in memory.
  *
  * @since 0.1.0
  * @category running
@@ -62,7 +67,7 @@ export const runCollect = <A, E, R>(
 ): Effect.Effect<Array<A>, JobError<E>, R> =>
   Effect.suspend(() => {
     const values: Array<A> = []
-    return Effect.as(Job.run(Job.make("runCollect", to(stream, collecting(values))), options), values)
+    return Effect.as(ownCheckpoints(Job.run(Job.make("runCollect", to(stream, collecting(values))), options)), values)
   })
 
 /** how many chunks of results may wait for the reader of `toStream` */
@@ -70,7 +75,7 @@ const LIVE_CHUNKS = 16
 
 /**
  * Runs a job of this one stream and gives its records as they come; whoever reads slowly slows the job down. Interrupting the stream cancels the job.
- * Results are live: after a restart some may come again.
+ * Results are live: after a restart some may come again. Checkpoints are kept in memory.
  *
  * @since 0.1.0
  * @category running
@@ -97,7 +102,7 @@ export const toStream = <A, E, R>(stream: DataStream<A, E, R>, options?: JobOpti
           }
         })
     })
-    const handle = yield* Job.start(Job.make("toStream", to(stream, sink)), options)
+    const handle = yield* ownCheckpoints(Job.start(Job.make("toStream", to(stream, sink)), options))
     yield* Effect.forkScoped(
       Effect.flatMap(Effect.exit(handle.await), (exit) => Queue.offer(queue, Exit.isSuccess(exit) ? Take.end : Take.failCause(exit.cause)))
     )

@@ -73,7 +73,11 @@ class Context<K, S> implements KeyedProcessContext<K, S> {
   out!: Output<never>
   readonly timers: Timers
 
-  constructor(private readonly keys: KeyContext, private readonly service: TimerService, readonly state: KeyedProcessContext<K, S>["state"]) {
+  constructor(
+    private readonly keys: KeyContext,
+    private readonly service: TimerService,
+    readonly state: KeyedProcessContext<K, S>["state"]
+  ) {
     this.timers = {
       eventTime: (timestamp) => service.registerEventTime(NO_TIMER_NAMESPACE, timestamp),
       processingTime: (timestamp) => service.registerProcessingTime(NO_TIMER_NAMESPACE, timestamp),

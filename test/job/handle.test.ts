@@ -44,18 +44,20 @@ describe("a handle", () => {
     const out: Array<number> = []
     const events: Array<string> = []
     const second: Array<number> = []
-    await Effect.runPromise(Effect.scoped(Effect.gen(function*() {
-      const handle = yield* Job.start(counting(out, events))
-      yield* Effect.sleep(30)
-      const savepoint = yield* handle.stopWithSavepoint()
-      expect(yield* handle.status).toBe("stopped")
-      expect((yield* handle.await).status).toBe("stopped")
-      expect(events).toEqual([])
-      expect(yield* CheckpointStorage.latest("counting")).toBe(savepoint.id)
-      const again = yield* Job.start(counting(second))
-      yield* Effect.sleep(30)
-      yield* again.cancel
-    })).pipe(Effect.provide(memory)))
+    await Effect.runPromise(
+      Effect.scoped(Effect.gen(function*() {
+        const handle = yield* Job.start(counting(out, events))
+        yield* Effect.sleep(30)
+        const savepoint = yield* handle.stopWithSavepoint()
+        expect(yield* handle.status).toBe("stopped")
+        expect((yield* handle.await).status).toBe("stopped")
+        expect(events).toEqual([])
+        expect(yield* CheckpointStorage.latest("counting")).toBe(savepoint.id)
+        const again = yield* Job.start(counting(second))
+        yield* Effect.sleep(30)
+        yield* again.cancel
+      })).pipe(Effect.provide(memory))
+    )
     expect(out.length).toBeGreaterThan(0)
     expect(ascending(out)).toBe(true)
     expect(second[0]).toBe(out.at(-1)! + 1)
@@ -63,55 +65,65 @@ describe("a handle", () => {
 
   it("LC-13, FC-14: stopped with drain, event time ends, input ends, operators finish, in this order", async () => {
     const events: Array<string> = []
-    await Effect.runPromise(Effect.scoped(Effect.gen(function*() {
-      const handle = yield* Job.start(counting([], events))
-      yield* Effect.sleep(20)
-      yield* handle.stopWithSavepoint({ drain: true })
-      expect(yield* handle.status).toBe("stopped")
-    })).pipe(Effect.provide(memory)))
+    await Effect.runPromise(
+      Effect.scoped(Effect.gen(function*() {
+        const handle = yield* Job.start(counting([], events))
+        yield* Effect.sleep(20)
+        yield* handle.stopWithSavepoint({ drain: true })
+        expect(yield* handle.status).toBe("stopped")
+      })).pipe(Effect.provide(memory))
+    )
     expect(events).toEqual(["MAX", "endInput", "finish"])
   })
 
   it("CC-23: a savepoint leaves the job running and outlives later checkpoints", async () => {
-    await Effect.runPromise(Effect.scoped(Effect.gen(function*() {
-      const storage = yield* CheckpointStorage.CheckpointStorage
-      const handle = yield* Job.start(counting([]), { checkpoint: { interval: "5 millis" } })
-      yield* Effect.sleep(20)
-      const savepoint = yield* handle.savepoint
-      yield* Effect.sleep(40)
-      expect(yield* handle.status).toBe("running")
-      yield* handle.cancel
-      const kept = yield* Effect.scoped(Effect.flatMap(storage.open("counting"), (store) => store.list))
-      expect(kept).toHaveLength(2)
-      expect(kept[1]).toBe(savepoint.id)
-      expect(kept[0]).toBeGreaterThan(savepoint.id)
-    })).pipe(Effect.provide(memory)))
+    await Effect.runPromise(
+      Effect.scoped(Effect.gen(function*() {
+        const storage = yield* CheckpointStorage.CheckpointStorage
+        const handle = yield* Job.start(counting([]), { checkpoint: { interval: "5 millis" } })
+        yield* Effect.sleep(20)
+        const savepoint = yield* handle.savepoint
+        yield* Effect.sleep(40)
+        expect(yield* handle.status).toBe("running")
+        yield* handle.cancel
+        const kept = yield* Effect.scoped(Effect.flatMap(storage.open("counting"), (store) => store.list))
+        expect(kept).toHaveLength(2)
+        expect(kept[1]).toBe(savepoint.id)
+        expect(kept[0]).toBeGreaterThan(savepoint.id)
+      })).pipe(Effect.provide(memory))
+    )
   })
 
   it("tells of what happens, in order, and of its counts", async () => {
-    const tags = await Effect.runPromise(Effect.scoped(Effect.gen(function*() {
-      const handle = yield* Job.start(counting([]), { checkpoint: { interval: "5 millis" } })
-      const collected = yield* Effect.fork(Stream.runCollect(Stream.take(handle.events, 2)))
-      const tags = Array.from(yield* Fiber.join(collected), (event) => event._tag)
-      const metrics = yield* handle.metrics
-      expect(metrics.vertices).toHaveLength(1)
-      expect(metrics.vertices[0].recordsIn).toBeGreaterThan(0)
-      expect(metrics.checkpoints.completed).toBeGreaterThanOrEqual(2)
-      expect(metrics.checkpoints.last?.bytes).toBeGreaterThan(0)
-      yield* handle.cancel
-      expect(yield* handle.status).toBe("canceled")
-      return tags
-    })).pipe(Effect.provide(memory)))
+    const tags = await Effect.runPromise(
+      Effect.scoped(Effect.gen(function*() {
+        const handle = yield* Job.start(counting([]), { checkpoint: { interval: "5 millis" } })
+        const collected = yield* Effect.fork(Stream.runCollect(Stream.take(handle.events, 2)))
+        const tags = Array.from(yield* Fiber.join(collected), (event) => event._tag)
+        const metrics = yield* handle.metrics
+        expect(metrics.vertices).toHaveLength(1)
+        expect(metrics.vertices[0].recordsIn).toBeGreaterThan(0)
+        expect(metrics.checkpoints.completed).toBeGreaterThanOrEqual(2)
+        expect(metrics.checkpoints.last?.bytes).toBeGreaterThan(0)
+        yield* handle.cancel
+        expect(yield* handle.status).toBe("canceled")
+        return tags
+      })).pipe(Effect.provide(memory))
+    )
     expect(tags).toEqual(["CheckpointCompleted", "CheckpointCompleted"])
   })
 
   it("a checkpoint asked for after the end is refused, not waited for", async () => {
-    const exit = await Effect.runPromise(Effect.scoped(Effect.gen(function*() {
-      const handle = yield* Job.start(Job.make("short", DataStream.range(1, 3).pipe(DataStream.runForEach(() => {}))))
-      yield* handle.await
-      return yield* Effect.exit(handle.savepoint)
-    })).pipe(Effect.provide(memory)))
-    expect(Exit.isFailure(exit) && exit.cause).toMatchObject({ error: { _tag: "CheckpointFailed", reason: "NOT_ALL_REQUIRED_TASKS_RUNNING" } })
+    const exit = await Effect.runPromise(
+      Effect.scoped(Effect.gen(function*() {
+        const handle = yield* Job.start(Job.make("short", DataStream.range(1, 3).pipe(DataStream.runForEach(() => {}))))
+        yield* handle.await
+        return yield* Effect.exit(handle.savepoint)
+      })).pipe(Effect.provide(memory))
+    )
+    expect(Exit.isFailure(exit) && exit.cause).toMatchObject({
+      error: { _tag: "CheckpointFailed", reason: "NOT_ALL_REQUIRED_TASKS_RUNNING" }
+    })
   })
 })
 
@@ -137,11 +149,13 @@ describe("toStream", () => {
   it("gives results while the job runs, and holds it back when nobody reads", async () => {
     let made = 0
     const stream = DataStream.toStream(DataStream.generate({ make: (i) => (made = i) }), { batchSize: 16 })
-    const first = await Effect.runPromise(Stream.runCollect(stream.pipe(
-      Stream.take(100),
-      // a slow reader
-      Stream.tap((i) => i === 50 ? Effect.sleep(50) : Effect.void)
-    )).pipe(Effect.provide(quiet)))
+    const first = await Effect.runPromise(
+      Stream.runCollect(stream.pipe(
+        Stream.take(100),
+        // a slow reader
+        Stream.tap((i) => i === 50 ? Effect.sleep(50) : Effect.void)
+      )).pipe(Effect.provide(quiet))
+    )
     expect(Array.from(first)).toEqual(Array.from({ length: 100 }, (_, i) => i))
     expect(made).toBeLessThan(5000)
   })
@@ -159,20 +173,24 @@ describe("toStream", () => {
   })
 
   it("interrupting the reader cancels the job", async () => {
-    const canceled = await Effect.runPromise(Effect.gen(function*() {
-      const done = yield* Deferred.make<string>()
-      const observer = {
-        observe: ({ phase }: Lifecycle.LifecycleEvent) => {
-          if (phase === "canceled") Deferred.unsafeDone(done, Effect.succeed(phase))
+    const canceled = await Effect.runPromise(
+      Effect.gen(function*() {
+        const done = yield* Deferred.make<string>()
+        const observer = {
+          observe: ({ phase }: Lifecycle.LifecycleEvent) => {
+            if (phase === "canceled") Deferred.unsafeDone(done, Effect.succeed(phase))
+          }
         }
-      }
-      const fiber = yield* Effect.fork(Stream.runDrain(DataStream.toStream(DataStream.generate({ make: (i) => i }))).pipe(
-        Effect.provideService(Lifecycle.LifecycleObserver, observer)
-      ))
-      yield* Effect.sleep(20)
-      yield* Fiber.interrupt(fiber)
-      return yield* Deferred.await(done)
-    }).pipe(Effect.provide(quiet)))
+        const fiber = yield* Effect.fork(
+          Stream.runDrain(DataStream.toStream(DataStream.generate({ make: (i) => i }))).pipe(
+            Effect.provideService(Lifecycle.LifecycleObserver, observer)
+          )
+        )
+        yield* Effect.sleep(20)
+        yield* Fiber.interrupt(fiber)
+        return yield* Deferred.await(done)
+      }).pipe(Effect.provide(quiet))
+    )
     expect(canceled).toBe("canceled")
   })
 })

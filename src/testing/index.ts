@@ -1,0 +1,7 @@
+/**
+ * What tests of jobs need.
+ *
+ * @since 0.1.0
+ */
+export * as Ledger from "./Ledger.js"
+export * as Observer from "./Observer.js"
