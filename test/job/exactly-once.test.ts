@@ -12,7 +12,7 @@ const options = (spec: Spec): JobOptions.JobOptions => ({
   batchSize: spec.batchSize,
   chaining: spec.chaining,
   maxParallelism: 16,
-  checkpoint: { interval: "2 millis", tolerableFailures: 1000 },
+  checkpoint: { interval: "2 millis", tolerableFailures: 1000, maxConcurrent: spec.batchSize === 7 ? 3 : 1, retain: spec.endParallelism },
   restart: Schedule.intersect(Schedule.recurs(20), Schedule.spaced("1 millis"))
 })
 
