@@ -13,7 +13,7 @@ import { parseArgs } from "node:util"
 import { Aggregator, CheckpointStorage, DataStream, Job, KeyedStream, WatermarkStrategy, Window, WindowedStream } from "sluice"
 import * as JsonLines from "sluice/connectors/JsonLines"
 import * as Parquet from "sluice/connectors/Parquet"
-import { followProgress } from "./flights/progress.js"
+import { withProgress } from "./flights/progress.js"
 import { showWorst } from "./flights/worst.js"
 
 const { values: flags } = parseArgs({
@@ -89,8 +89,7 @@ const program = Effect.gen(function*() {
     Effect.tap(() => Effect.sync(() => process.kill(process.pid, "SIGKILL"))),
     Effect.forkScoped
   )
-  yield* followProgress(handle)
-  const result = yield* handle.await.pipe(
+  const result = yield* withProgress(handle, handle.await).pipe(
     Effect.onInterrupt(() =>
       Effect.flatMap(
         Effect.exit(handle.stopWithSavepoint()),

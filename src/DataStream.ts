@@ -1,5 +1,5 @@
 /**
- * Streams: the language (`language/DataStream`), and the ways to run one stream as a job of its own.
+ * Streams: the language (`language/`), and the ways to run one stream as a job of its own.
  *
  * @since 0.1.0
  */
@@ -14,11 +14,14 @@ import * as DataSink from "./DataSink.js"
 import * as Job from "./Job.js"
 import type { JobOptions } from "./JobOptions.js"
 import type { DataStream } from "./language/DataStream.js"
-import { to } from "./language/DataStream.js"
+import { to } from "./language/ends.js"
 import * as memory from "./storage/memoryStorage.js"
 import type { JobError } from "./StreamError.js"
 
 export * from "./language/DataStream.js"
+export * from "./language/ends.js"
+export * from "./language/running.js"
+export * from "./language/sources.js"
 
 /** values that a subtask has collected since its last checkpoint, by the token that its committable carries */
 const collecting = <A>(into: Array<A>): DataSink.DataSink<A> => {

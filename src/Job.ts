@@ -27,7 +27,7 @@ import type { JobEvent, JobResult, JobStatus } from "./job/JobResult.js"
 import type { CheckpointStats, JobMetrics } from "./JobMetrics.js"
 import type { JobOptions } from "./JobOptions.js"
 import { resolve } from "./JobOptions.js"
-import type { Pipeline } from "./language/DataStream.js"
+import type { Pipeline } from "./language/ends.js"
 import type { CheckpointFailed, GraphError, JobError } from "./StreamError.js"
 
 export type { Explanation } from "./graph/JobGraph.js"

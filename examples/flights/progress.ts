@@ -1,5 +1,5 @@
 /** Shows how a job gets on: a table that stays in place on a terminal, plain log lines elsewhere. */
-import { Effect, Schedule } from "effect"
+import { Clock, Effect, Schedule } from "effect"
 import type { Job, JobMetrics } from "sluice"
 import { Watermark } from "sluice"
 
@@ -30,25 +30,28 @@ const lines = (metrics: JobMetrics.JobMetrics, before: JobMetrics.JobMetrics, se
   ]
 }
 
-/** Follows a job until the Scope closes. */
-export const followProgress = <E>(handle: Job.JobHandle<E>) =>
-  Effect.gen(function*() {
+/** Shows how a job gets on while `effect` waits for it. */
+export const withProgress = <E, A, E2, R>(handle: Job.JobHandle<E>, effect: Effect.Effect<A, E2, R>): Effect.Effect<A, E2, R> =>
+  Effect.scoped(Effect.gen(function*() {
     const live = process.stdout.isTTY === true
-    const every = live ? 0.25 : 1
     let before = yield* handle.metrics
+    let at = yield* Clock.currentTimeMillis
     let shown = 0
-    const show = Effect.map(handle.metrics, (metrics) => {
-      const rows = lines(metrics, before, every)
+    const next = Effect.gen(function*() {
+      const now = yield* Clock.currentTimeMillis
+      const metrics = yield* handle.metrics
+      const rows = lines(metrics, before, Math.max(1, now - at) / 1000)
       before = metrics
+      at = now
+      return rows
+    })
+    const show = Effect.map(next, (rows) => {
       const up = shown === 0 ? "" : `\u001b[${shown}A`
       shown = rows.length
       process.stdout.write(up + rows.map((row) => `\u001b[2K${row}\n`).join(""))
     })
-    const log = Effect.flatMap(handle.metrics, (metrics) => {
-      const [, ...rows] = lines(metrics, before, every)
-      before = metrics
-      return Effect.logInfo(rows.map((row) => row.trim().replace(/ {2,}/g, ", ")).join("; "))
-    })
+    const log = Effect.flatMap(next, ([, ...rows]) => Effect.logInfo(rows.map((row) => row.trim().replace(/ {2,}/g, ", ")).join("; ")))
     if (live) yield* Effect.addFinalizer(() => show)
     yield* Effect.forkScoped(Effect.repeat(live ? show : Effect.delay(log, "1 second"), Schedule.spaced(live ? "250 millis" : "1 millis")))
-  })
+    return yield* effect
+  }))

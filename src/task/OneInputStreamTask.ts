@@ -13,7 +13,7 @@ import * as BarrierAligner from "./BarrierAligner.js"
 import type { Batch } from "./Channel.js"
 import { InputGate } from "./InputGate.js"
 import type { TaskEnvironment } from "./Invokable.js"
-import type { InputStatus } from "./StreamTask.js"
+import type { InputStatus } from "./Slices.js"
 import { StreamTask } from "./StreamTask.js"
 import { WatermarkValve } from "./WatermarkValve.js"
 

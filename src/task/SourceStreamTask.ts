@@ -9,7 +9,7 @@ import * as Effect from "effect/Effect"
 import type { CheckpointBarrier } from "../Checkpoint.js"
 import { Watermark } from "../StreamElement.js"
 import { SourceNode } from "./OperatorChain.js"
-import type { InputStatus } from "./StreamTask.js"
+import type { InputStatus } from "./Slices.js"
 import { StreamTask } from "./StreamTask.js"
 
 /** Runs a source's subtask. */

@@ -50,7 +50,6 @@ import { cancelCheckpointMarker, endOfData, endOfPartition, Watermark } from "..
 import { StateIncompatible } from "../StreamError.js"
 import type { HookResult, Operator, OperatorContext, SourceOperator } from "../StreamOperator.js"
 import { CheckpointLock } from "./CheckpointLock.js"
-import { turn } from "./EventLoop.js"
 import type { Invokable, TaskEnd, TaskEnvironment } from "./Invokable.js"
 import { CurrentKey } from "./KeyContext.js"
 import type { ChainNode, MadeOperator } from "./OperatorChain.js"
@@ -59,22 +58,9 @@ import { OperatorState } from "./OperatorState.js"
 import { Parker } from "./Parker.js"
 import { ProcessingTime } from "./ProcessingTime.js"
 import { RecordWriter } from "./RecordWriter.js"
+import type { InputStatus } from "./Slices.js"
+import { Slices } from "./Slices.js"
 import { SubtaskCheckpoint } from "./SubtaskCheckpoint.js"
-
-/** How long a slice holds the lock, in milliseconds. */
-const SLICE_MS = 5
-
-/** How many batches a slice takes at the most, also where the clock stands still. */
-const SLICE_BATCHES = 128
-
-/** How many slices may pass without a turn of the event loop, also where the clock stands still. */
-const SLICES_PER_TURN = 32
-
-/** What a step of input came to: go on, nothing there, the end; or an Effect to run first, under the lock. */
-export type InputStatus = "more" | "nothing" | "end" | Effect.Effect<void, any>
-
-/** What the loop does once the lock is free again. */
-type Rest = "again" | "park" | "turn" | "ended"
 
 const run = (result: HookResult<any>): Effect.Effect<void, any> => result ?? Effect.void
 
@@ -87,6 +73,7 @@ export abstract class StreamTask implements Invokable {
   protected readonly parker = new Parker()
   protected readonly lock = new CheckpointLock()
   protected readonly checkpoints: SubtaskCheckpoint
+  private readonly slices = new Slices(this.lock, this.parker, () => this.chain, () => this.time.now(), () => this.processInput())
   /** whether event time ends with the data */
   protected drain = true
   protected clock!: Clock.Clock
@@ -100,13 +87,9 @@ export abstract class StreamTask implements Invokable {
   private readonly outcome = Deferred.unsafeMake<void, any>(FiberId.none)
   private readonly closeFailures: Array<Cause.Cause<any>> = []
   private current: TaskState = "created"
-  private mails: Array<() => HookResult<any>> = []
   private time!: ProcessingTime
   private observer!: { readonly observe: (event: LifecycleEvent) => void }
   private fork!: (effect: Effect.Effect<void, any>) => () => void
-  private rest: Rest = "again"
-  private slices = 0
-  private lastTurn = 0
   /** the first checkpoint triggered after the end of data, or the savepoint with which the task stops */
   private finalId: number | undefined
   private stopId: number | undefined
@@ -215,8 +198,7 @@ export abstract class StreamTask implements Invokable {
       )
       this.move("running")
       for (const node of this.chain.nodes) this.observe("run", node.name)
-      this.lastTurn = this.time.now()
-      yield* this.loop(() => false)
+      yield* this.slices.run(() => false)
       this.move("ending")
       yield* this.end
       yield* this.awaitFinalCheckpoint
@@ -292,10 +274,7 @@ export abstract class StreamTask implements Invokable {
         batchSize: env.options.batchSize,
         checkpointing: env.options.checkpoint?.finalCheckpoint ?? false,
         out: node.out,
-        execute: (action) => {
-          this.mails.push(action)
-          this.parker.wake()
-        },
+        execute: this.slices.execute,
         fork: (effect) => this.fork(effect),
         count: (name, n = 1) => {
           this.counters.set(name, (this.counters.get(name) ?? 0) + n)
@@ -334,93 +313,6 @@ export abstract class StreamTask implements Invokable {
 
   private readonly guarded = (step: () => void): Effect.Effect<void> => this.keepFailure(Effect.sync(step))
 
-  // ---------------------------------------------------------------------------------------------------------------- running
-
-  /** Runs slices until the input has ended, or `until` says so. */
-  private loop(until: () => boolean): Effect.Effect<void, any> {
-    let ended = false
-    return Effect.whileLoop({
-      while: () => !ended && !until(),
-      body: () => Effect.flatMap(this.lock.slice(this.slice), () => this.afterSlice),
-      step: () => {
-        ended = this.rest === "ended"
-      }
-    })
-  }
-
-  /** Works until there is nothing to do, somebody waits for the lock, or time is over. Hot: see test/bench. */
-  private readonly slice: Effect.Effect<void, any> = Effect.suspend(() => {
-    const { chain } = this
-    const start = this.time.now()
-    this.rest = "again"
-    for (let batches = 0;;) {
-      if (this.mails.length > 0) {
-        const effect = this.runMails()
-        if (effect !== undefined) return effect
-      }
-      if (chain.isParked) return chain.drain
-      if (chain.isBlocked || !chain.isAvailable) {
-        chain.flush()
-        this.rest = "park"
-        return Effect.void
-      }
-      const status = this.processInput()
-      if (typeof status !== "string") return status
-      if (status !== "more") {
-        if (!chain.isParked) chain.flush()
-        if (chain.isParked) return chain.drain
-        this.rest = status === "end" ? "ended" : "park"
-        return Effect.void
-      }
-      chain.endBatch()
-      if (this.lock.contended || ++batches >= SLICE_BATCHES || this.time.now() - start >= SLICE_MS) {
-        this.rest = "turn"
-        return Effect.void
-      }
-    }
-  })
-
-  private readonly afterSlice: Effect.Effect<void> = Effect.suspend(() => {
-    const { rest } = this
-    if (rest === "ended") return Effect.void
-    if (rest === "turn" || this.lock.contended || ++this.slices >= SLICES_PER_TURN || this.time.now() - this.lastTurn >= SLICE_MS) {
-      return Effect.map(turn, () => {
-        this.slices = 0
-        this.lastTurn = this.time.now()
-        // whoever was to park asks again first: there may be work by now
-      })
-    }
-    return rest === "park" ? this.parker.park : Effect.void
-  })
-
-  private runMails(): Effect.Effect<void, any> | undefined {
-    while (this.mails.length > 0) {
-      const mails = this.mails
-      this.mails = []
-      for (let i = 0; i < mails.length; i++) {
-        const effect = mails[i]()
-        if (effect !== undefined) {
-          this.mails = [...mails.slice(i + 1), ...this.mails]
-          return effect
-        }
-      }
-    }
-    return undefined
-  }
-
-  /** Waits until `done` holds, running what operators asked for; nothing is read meanwhile. */
-  private waitFor(done: () => boolean): Effect.Effect<void, any> {
-    const work = this.lock.slice(Effect.suspend(() => {
-      const effect = this.runMails()
-      return Effect.map(Effect.zipRight(effect ?? Effect.void, this.chain.drain), () => this.chain.flush())
-    }))
-    return Effect.whileLoop({
-      while: () => !done(),
-      body: () => Effect.flatMap(work, () => done() ? Effect.void : this.mails.length > 0 ? turn : this.parker.park),
-      step: () => {}
-    })
-  }
-
   // ---------------------------------------------------------------------------------------------------------------- the end
 
   private readonly quiesce: Effect.Effect<void> = Effect.sync(() => {
@@ -442,7 +334,7 @@ export abstract class StreamTask implements Invokable {
           node.phase = "finishing"
         })
       })
-    const settle = (node: ChainNode) => this.waitFor(() => node.hooks.isBusy?.() !== true)
+    const settle = (node: ChainNode) => this.slices.waitFor(() => node.hooks.isBusy?.() !== true)
     return Effect.gen(this, function*() {
       if (this.drain) {
         if (this.env.inputs.length === 0) {
@@ -478,7 +370,7 @@ export abstract class StreamTask implements Invokable {
       this.observe("finalCheckpoint")
       yield* this.beforeFinalCheckpoint
       yield* responder.awaitsFinalCheckpoint(this)
-      yield* this.loop(() => {
+      yield* this.slices.run(() => {
         const wanted = this.stopId ?? this.finalId
         return wanted !== undefined && this.checkpoints.completed >= wanted
       })

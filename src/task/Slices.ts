@@ -1,0 +1,141 @@
+/**
+ * The loop of a task: works in slices under the checkpoint lock, and rests between them.
+ *
+ * A slice ends when there is nothing to do, the output is full, an operator can take no more, somebody waits for the lock, or its time is over. What operators
+ * asked to be run (`execute`) is run between two batches.
+ *
+ * I1. Whoever waits for the lock gets it after the batch in hand, and the event loop gets a turn every few milliseconds (L5).
+ * I2. Between two batches nothing is parked: what an operator answered with an Effect has been run.
+ *
+ * @since 0.1.0
+ */
+import * as Effect from "effect/Effect"
+import type { HookResult } from "../StreamOperator.js"
+import type { CheckpointLock } from "./CheckpointLock.js"
+import { turn } from "./EventLoop.js"
+import type { OperatorChain } from "./OperatorChain.js"
+import type { Parker } from "./Parker.js"
+
+/** How long a slice holds the lock, in milliseconds. */
+const SLICE_MS = 5
+
+/** How many batches a slice takes at the most, also where the clock stands still. */
+const SLICE_BATCHES = 128
+
+/** How many slices may pass without a turn of the event loop, also where the clock stands still. */
+const SLICES_PER_TURN = 32
+
+/** What a step of input came to: go on, nothing there, the end; or an Effect to run first, under the lock. */
+export type InputStatus = "more" | "nothing" | "end" | Effect.Effect<void, any>
+
+/** What the loop does once the lock is free again. */
+type Rest = "again" | "park" | "turn" | "ended"
+
+/** The slices of one task. */
+export class Slices {
+  private mails: Array<() => HookResult<any>> = []
+  private rest: Rest = "again"
+  private slices = 0
+  private lastTurn = 0
+
+  constructor(
+    private readonly lock: CheckpointLock,
+    private readonly parker: Parker,
+    private readonly chainOf: () => OperatorChain,
+    private readonly now: () => number,
+    private readonly processInput: () => InputStatus
+  ) {}
+
+  /** Has an action run under the lock, between two batches. */
+  readonly execute = (action: () => HookResult<any>): void => {
+    this.mails.push(action)
+    this.parker.wake()
+  }
+
+  /** Runs slices until the input has ended, or `until` says so. */
+  run(until: () => boolean): Effect.Effect<void, any> {
+    let ended = false
+    this.lastTurn = this.now()
+    return Effect.whileLoop({
+      while: () => !ended && !until(),
+      body: () => Effect.flatMap(this.lock.slice(this.slice), () => this.afterSlice),
+      step: () => {
+        ended = this.rest === "ended"
+      }
+    })
+  }
+
+  /** Waits until `done` holds, running what operators asked for; nothing is read meanwhile. */
+  waitFor(done: () => boolean): Effect.Effect<void, any> {
+    const work = this.lock.slice(Effect.suspend(() => {
+      const chain = this.chainOf()
+      return Effect.map(Effect.zipRight(this.runMails() ?? Effect.void, chain.drain), () => chain.flush())
+    }))
+    return Effect.whileLoop({
+      while: () => !done(),
+      body: () => Effect.flatMap(work, () => done() ? Effect.void : this.mails.length > 0 ? turn : this.parker.park),
+      step: () => {}
+    })
+  }
+
+  /** Hot: see test/bench. */
+  private readonly slice: Effect.Effect<void, any> = Effect.suspend(() => {
+    const chain = this.chainOf()
+    const start = this.now()
+    this.rest = "again"
+    for (let batches = 0;;) {
+      if (this.mails.length > 0) {
+        const effect = this.runMails()
+        if (effect !== undefined) return effect
+      }
+      if (chain.isParked) return chain.drain
+      if (chain.isBlocked || !chain.isAvailable) {
+        chain.flush()
+        this.rest = "park"
+        return Effect.void
+      }
+      const status = this.processInput()
+      if (typeof status !== "string") return status
+      if (status !== "more") {
+        chain.flush()
+        this.rest = status === "end" ? "ended" : "park"
+        return Effect.void
+      }
+      chain.endBatch()
+      if (this.lock.contended || ++batches >= SLICE_BATCHES || this.now() - start >= SLICE_MS) {
+        this.rest = "turn"
+        return Effect.void
+      }
+    }
+  })
+
+  private readonly afterSlice: Effect.Effect<void> = Effect.suspend(() => {
+    const { rest } = this
+    if (rest === "ended") return Effect.void
+    // also who was to park asks again after a turn: there may be work by then
+    if (rest === "turn" || this.lock.contended || ++this.slices >= SLICES_PER_TURN || this.now() - this.lastTurn >= SLICE_MS) {
+      return this.turn
+    }
+    return rest === "park" ? this.parker.park : Effect.void
+  })
+
+  private readonly turn: Effect.Effect<void> = Effect.map(turn, () => {
+    this.slices = 0
+    this.lastTurn = this.now()
+  })
+
+  private runMails(): Effect.Effect<void, any> | undefined {
+    while (this.mails.length > 0) {
+      const mails = this.mails
+      this.mails = []
+      for (let i = 0; i < mails.length; i++) {
+        const effect = mails[i]()
+        if (effect !== undefined) {
+          this.mails = [...mails.slice(i + 1), ...this.mails]
+          return effect
+        }
+      }
+    }
+    return undefined
+  }
+}
