@@ -27,7 +27,10 @@ interface ChainSpec {
 const chainSpec: fc.Arbitrary<ChainSpec> = fc.record({
   operators: fc.array(
     fc.record({
-      fails: fc.option(fc.record({ hook: fc.constantFrom(...hooks), how: fc.constantFrom("fail", "die", "throw") }), { nil: undefined, freq: 3 }),
+      fails: fc.option(fc.record({ hook: fc.constantFrom(...hooks), how: fc.constantFrom("fail", "die", "throw") }), {
+        nil: undefined,
+        freq: 3
+      }),
       effectful: fc.boolean(),
       closeFails: fc.boolean()
     }),
@@ -79,7 +82,9 @@ const makeOperator = (spec: OperatorSpec, operator: number, log: Log): StreamOpe
       Effect.suspend(() => call("open"))
     ),
     processElement: ({ timestamp, value }, out) => {
-      if (spec.fails?.hook === "processElement" || spec.effectful) return Effect.map(call("processElement"), () => out.emit(value, timestamp))
+      if (spec.fails?.hook === "processElement" || spec.effectful) {
+        return Effect.map(call("processElement"), () => out.emit(value, timestamp))
+      }
       log.calls.push({ operator, hook: "processElement" })
       return out.emit(value, timestamp)
     },
@@ -138,7 +143,9 @@ describe("random chains", () => {
           expect(calls.filter((hook) => hook === "release")).toHaveLength(calls.includes("open") ? 1 : 0)
           if (calls.includes("open")) expect(calls.at(-1)).toBe("release")
           // the order of the life cycle, each phase at most once
-          const phases = log.events.filter(({ operator, phase }) => operator === `op${i}` && order.includes(phase)).map(({ phase }) => phase)
+          const phases = log.events.filter(({ operator, phase }) => operator === `op${i}` && order.includes(phase)).map(({ phase }) =>
+            phase
+          )
           expect(phases).toEqual(order.filter((phase) => phases.includes(phase as Lifecycle.LifecyclePhase)))
         })
         // opened last to first; closed and finished first to last
@@ -165,7 +172,9 @@ describe("random chains", () => {
           const thrown = cause._tag === "Fail" ? cause.error : cause._tag === "Die" ? cause.defect : undefined
           return thrown instanceof Boom ? Option.some([...all, thrown]) : Option.none()
         })
-        const happened = log.calls.filter((call) => call.hook !== "release" && fails(spec.operators[call.operator], call.hook) !== undefined)
+        const happened = log.calls.filter((call) =>
+          call.hook !== "release" && fails(spec.operators[call.operator], call.hook) !== undefined
+        )
         expect(booms.map(({ hook, operator }) => ({ operator, hook }))).toEqual(happened)
       }),
       { numRuns: runs }
@@ -186,7 +195,9 @@ const runOne = (
   options?: Parameters<typeof Job.run>[1]
 ) => {
   const stream = DataStream.range(1, 3).pipe(DataStream.transform("op", Effect.sync(operator)))
-  return Effect.runPromise(Effect.exit(Job.run(Job.make("one", DataStream.runForEach(stream, () => {})), options)).pipe(Effect.provide(quiet)))
+  return Effect.runPromise(
+    Effect.exit(Job.run(Job.make("one", DataStream.runForEach(stream, () => {})), options)).pipe(Effect.provide(quiet))
+  )
 }
 
 const broken = { _tag: "JobFailed", cause: { _tag: "Fail", error: "broken" } }
@@ -195,10 +206,12 @@ describe("the order of a task's life", () => {
   it("LC-01, LC-13: a bounded chain with a final checkpoint runs through all phases in order", async () => {
     const events: Array<string> = []
     const job = Job.make("order", DataStream.range(1, 3).pipe(DataStream.map((n) => n), DataStream.runForEach(() => {})))
-    await Effect.runPromise(Job.run(job, { checkpoint: { interval: "1 hour" } }).pipe(
-      Effect.provideService(Lifecycle.LifecycleObserver, observeAll(events)),
-      Effect.provide(quiet)
-    ))
+    await Effect.runPromise(
+      Job.run(job, { checkpoint: { interval: "1 hour" } }).pipe(
+        Effect.provideService(Lifecycle.LifecycleObserver, observeAll(events)),
+        Effect.provide(quiet)
+      )
+    )
     expect(events).toEqual([
       "setInitialState",
       "forEach.setup",
@@ -241,16 +254,18 @@ describe("the order of a task's life", () => {
 
   it("LC-02, CA-01: a canceled chain is not finished: no end of input, no finish, every operator closed once", async () => {
     const events: Array<string> = []
-    await Effect.runPromise(Effect.gen(function*() {
-      const seen = yield* Deferred.make<void>()
-      const job = Job.make(
-        "cancel",
-        DataStream.generate({ make: (i) => i }).pipe(DataStream.runForEach(() => Effect.asVoid(Deferred.succeed(seen, undefined))))
-      )
-      const fiber = yield* Effect.fork(Effect.provideService(Job.run(job), Lifecycle.LifecycleObserver, observeAll(events)))
-      yield* Deferred.await(seen)
-      yield* Fiber.interrupt(fiber)
-    }).pipe(Effect.provide(quiet)))
+    await Effect.runPromise(
+      Effect.gen(function*() {
+        const seen = yield* Deferred.make<void>()
+        const job = Job.make(
+          "cancel",
+          DataStream.generate({ make: (i) => i }).pipe(DataStream.runForEach(() => Effect.asVoid(Deferred.succeed(seen, undefined))))
+        )
+        const fiber = yield* Effect.fork(Effect.provideService(Job.run(job), Lifecycle.LifecycleObserver, observeAll(events)))
+        yield* Deferred.await(seen)
+        yield* Fiber.interrupt(fiber)
+      }).pipe(Effect.provide(quiet))
+    )
     expect(events.slice(events.indexOf("forEach.run") + 1)).toEqual([
       "taskCleanup",
       "generate.close",
@@ -274,7 +289,10 @@ describe("the order of a task's life", () => {
       checkpoint: { interval: "5 millis", tolerableFailures: 1 },
       restart: "none"
     })
-    expect(Exit.isSuccess(exit) && exit.value).toMatchObject({ status: "finished", checkpoints: { failed: 1 } })
+    if (Exit.isFailure(exit)) return expect.fail(Cause.pretty(exit.cause))
+    expect(exit.value.status).toBe("finished")
+    expect(exit.value.checkpoints.failed).toBeGreaterThanOrEqual(1)
+    expect(exit.value.checkpoints.completed).toBeGreaterThanOrEqual(1)
   })
 
   it("L6, FA-19: a notification that fails fails the task with the user's own error", async () => {
@@ -286,22 +304,24 @@ describe("the order of a task's life", () => {
   })
 
   it("L6, FA-11: a failure in a processing-time timer fails the task", async () => {
-    const exit = await Effect.runPromise(Effect.exit(Job.run(Job.make(
-      "timer",
-      DataStream.generate({ make: (i) => i, rate: 1000 }).pipe(
-        DataStream.transform(
-          "op",
-          Effect.succeed<StreamOperator.StreamOperator<number, number>>({
-            setup: (ctx) =>
-              void ctx.processingTime.schedule(0, () => {
-                throw new Error("in a timer")
-              }),
-            processElement: () => {}
-          })
-        ),
-        DataStream.runForEach(() => {})
-      )
-    ))).pipe(Effect.provide(quiet)))
+    const exit = await Effect.runPromise(
+      Effect.exit(Job.run(Job.make(
+        "timer",
+        DataStream.generate({ make: (i) => i, rate: 1000 }).pipe(
+          DataStream.transform(
+            "op",
+            Effect.succeed<StreamOperator.StreamOperator<number, number>>({
+              setup: (ctx) =>
+                void ctx.processingTime.schedule(0, () => {
+                  throw new Error("in a timer")
+                }),
+              processElement: () => {}
+            })
+          ),
+          DataStream.runForEach(() => {})
+        )
+      ))).pipe(Effect.provide(quiet))
+    )
     expect(Exit.isFailure(exit) && Cause.pretty((Cause.squash(exit.cause) as StreamError.JobFailed).cause)).toContain("in a timer")
   })
 
