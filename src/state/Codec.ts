@@ -69,23 +69,31 @@ const checkPlain = (value: unknown, path: string): void => {
 }
 
 /**
- * For values without a schema: plain data only, anything else fails with `UnsupportedSchema` when it is stored.
+ * For values without a schema: plain data only, anything else fails with `UnsupportedSchema` when it is stored; `where` is what the error names.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const plain: Codec<any> = {
+export const plainAt = (where: string): Codec<any> => ({
   shape: Shape.any,
   encode: (value) => {
-    checkPlain(value, "value")
+    checkPlain(value, where)
     return value
   },
   decode: identity,
   copy: (value) => {
-    checkPlain(value, "value")
+    checkPlain(value, where)
     return copyData(value)
   }
-}
+})
+
+/**
+ * `plainAt` for a value of which nothing is known.
+ *
+ * @since 0.1.0
+ * @category constructors
+ */
+export const plain: Codec<any> = plainAt("value")
 
 const packable = new Set(["DateFromSelf", "Uint8ArrayFromSelf", "ValidDateFromSelf"])
 
@@ -144,12 +152,13 @@ export const fromSchema = <A, I>(schema: Schema.Schema<A, I>): Codec<A> => {
 }
 
 /**
- * The codec of an optional schema: `plain` without one.
+ * The codec of an optional schema: `plain`, or `plainAt`, without one.
  *
  * @since 0.1.0
  * @category constructors
  */
-export const make = <A>(schema: Schema.Schema<A, any> | undefined): Codec<A> => schema === undefined ? plain : fromSchema(schema)
+export const make = <A>(schema: Schema.Schema<A, any> | undefined, where?: string): Codec<A> =>
+  schema !== undefined ? fromSchema(schema) : where === undefined ? plain : plainAt(where)
 
 const packr = new Packr({ useRecords: true, moreTypes: true, mapsAsObjects: false })
 

@@ -70,14 +70,14 @@ export class OperatorState implements StateContext {
   readonly keyed = <Handle>(name: string, descriptor: Descriptor<Handle>): Handle =>
     handleOf(descriptor, this.register(name, codecOf(descriptor)), this.keys)
 
-  readonly table: StateContext["table"] = (name, schema) => this.register(name, Codec.make(schema))
+  readonly table: StateContext["table"] = (name, schema) => this.register(name, Codec.make(schema, this.where(name)))
 
   readonly list = <A>(
     name: string,
     schema: Schema.Schema<A, any> | undefined,
     redistribution: Redistribution = "split"
   ): OperatorListState<A> => {
-    const codec = Codec.make(schema)
+    const codec = Codec.make(schema, this.where(name))
     const stored = this.restore?.lists.get(name)
     if (stored !== undefined) this.check(name, stored.shape, codec.shape)
     const state: ListState = { redistribution, codec, items: stored?.items.map(codec.decode) ?? [] }
@@ -126,6 +126,10 @@ export class OperatorState implements StateContext {
           return written
         })
     }
+  }
+
+  private where(state: string): string {
+    return `operator ${this.uid}, state ${state}`
   }
 
   private register<V>(name: string, codec: Codec.Codec<V>): StateTable<V> {
