@@ -47,6 +47,8 @@ export interface CheckpointStats {
   readonly bytes: number
   readonly durationMs: number
   readonly completedAt: number
+  /** where it lies, for people */
+  readonly location: string
 }
 
 /**

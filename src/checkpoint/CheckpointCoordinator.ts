@@ -254,7 +254,9 @@ export class CheckpointCoordinator implements CheckpointResponder {
     return Effect.uninterruptible(Effect.gen(this, function*() {
       const { id, kind } = checkpoint
       const clock = yield* Effect.clock
-      const { done, startedAt, writer } = this.underway.get(id)!
+      const underway = this.underway.get(id)
+      if (underway === undefined) return
+      const { done, startedAt, writer } = underway
       const metadata = this.metadata(checkpoint)
       const put = yield* Effect.exit(writer.complete(metadata))
       if (Exit.isFailure(put)) return yield* this.abort(checkpoint, "STORAGE", Cause.pretty(put.cause))
@@ -268,7 +270,8 @@ export class CheckpointCoordinator implements CheckpointResponder {
         savepoint: kind._tag === "Savepoint",
         bytes: Array.from(checkpoint.reports.values()).reduce((sum, { handle }) => sum + (handle?.bytes ?? 0), 0),
         durationMs: completedAt - startedAt,
-        completedAt
+        completedAt,
+        location: this.store.location(id)
       }
       yield* this.listener.completed(stats)
       if (kind._tag === "Checkpoint") {
@@ -319,6 +322,17 @@ export class CheckpointCoordinator implements CheckpointResponder {
       return this.failures > this.options.tolerableFailures ? Effect.zipRight(told, this.listener.fatal(failure)) : told
     })
   }
+
+  /** The attempt is over: what is under way is removed, and whoever waits for it is told. */
+  readonly shutdown: Effect.Effect<void> = Effect.suspend(() => {
+    const underway = Array.from(this.underway)
+    this.underway.clear()
+    this.pending = Pending.empty
+    return Effect.forEach(underway, ([id, { done, writer }]) => {
+      const failure = new CheckpointFailed({ job: this.graph.name, id, reason: "COORDINATOR_SHUTDOWN", detail: "the job ended meanwhile" })
+      return Effect.zipRight(writer.abort, Deferred.fail(done, failure))
+    }, { discard: true })
+  })
 
   private metadata(checkpoint: Pending.PendingCheckpoint<SubtaskReport>): CheckpointMetadata {
     const operators = this.graph.vertices.flatMap((vertex) =>

@@ -273,14 +273,16 @@ export class JobMaster {
             )
         }
       }
+      yield* Effect.addFinalizer(() => coordinator.shutdown)
       yield* Effect.forkScoped(Effect.raceFirst(coordinator.run, Deferred.await(outcome)))
-      const fibers = yield* Effect.forEach(
-        tasks,
-        (task) => Effect.forkDaemon(Effect.interruptible(Effect.flatMap(task.invoke, (end) => ended(task, end))))
+      const run = (task: Invokable) => Effect.forkDaemon(Effect.interruptible(Effect.flatMap(task.invoke, (end) => ended(task, end))))
+      // R1: whatever happens from the first task on, every task ends before the attempt does
+      return yield* Effect.uninterruptibleMask((restore) =>
+        Effect.flatMap(
+          Effect.forEach(tasks, run),
+          (fibers) => Effect.ensuring(restore(Effect.zipRight(this.started, Deferred.await(outcome))), Fiber.interruptAll(fibers))
+        )
       )
-      yield* this.started
-      // R1: whatever happens, every task ends before the attempt does
-      return yield* Effect.ensuring(Deferred.await(outcome), Fiber.interruptAll(fibers))
     })).pipe(Effect.ensuring(Effect.sync(() => {
       this.coordinator = undefined
     })))
