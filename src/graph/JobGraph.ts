@@ -112,26 +112,29 @@ export const make = (
       : undefined
   }
 
-  const vertexOf = new Map<StreamNode, number>()
+  // where each node runs: its vertex, and its place in that vertex' chain
+  const placeOf = new Map<StreamNode, { readonly vertex: number; readonly operator: number }>()
   const chains: Array<Array<StreamNode>> = []
-  for (const node of nodes) {
-    const from = chainsWith(node)
-    const vertex = from === undefined ? chains.push([]) - 1 : vertexOf.get(from)!
-    vertexOf.set(node, vertex)
-    chains[vertex].push(node)
-  }
-
+  const consumersOf = new Map<StreamNode, Array<ChainedOperator["consumers"][number]>>()
   const edges: Array<JobEdge> = []
   for (const node of nodes) {
-    if (chainsWith(node) !== undefined) continue
+    const from = chainsWith(node)
+    const vertex = from === undefined ? chains.push([]) - 1 : placeOf.get(from)!.vertex
+    const operator = chains[vertex].push(node) - 1
+    placeOf.set(node, { vertex, operator })
+    consumersOf.set(node, [])
+    if (from !== undefined) {
+      consumersOf.get(from)!.push({ operator, tag: inputsOf(node)[0].tag })
+      continue
+    }
     for (const input of inputsOf(node)) {
-      const from = vertexOf.get(input.node)!
+      const place = placeOf.get(input.node)!
       edges.push({
         index: edges.length,
-        from,
-        operator: chains[from].indexOf(input.node),
+        from: place.vertex,
+        operator: place.operator,
         tag: input.tag,
-        to: vertexOf.get(node)!,
+        to: vertex,
         partitioning: effective(input.node, node, input.partitioning)
       })
     }
@@ -146,7 +149,7 @@ export const make = (
       name: node.name,
       uid: uids.get(node)!,
       key: node._tag === "OneInput" ? node.key : undefined,
-      consumers: chain.flatMap((other, operator) => chainsWith(other) === node ? [{ operator, tag: inputsOf(other)[0].tag }] : [])
+      consumers: consumersOf.get(node)!
     })),
     inputs: edges.filter((edge) => edge.to === index),
     outputs: edges.filter((edge) => edge.from === index)
