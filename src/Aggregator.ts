@@ -10,6 +10,7 @@ import type * as Order from "effect/Order"
 import type { Pipeable } from "effect/Pipeable"
 import { pipeArguments } from "effect/Pipeable"
 import * as Schema from "effect/Schema"
+import * as canonical from "./state/canonical.js"
 
 /**
  * An aggregation. `add` may change the accumulator in place and give it back, which is the fastest way, or give a new one.
@@ -179,8 +180,7 @@ export const distinct = <A, B, I>(f: (a: A) => B, schema: Schema.Schema<B, I>): 
     accumulator: Schema.mutable(Schema.Record({ key: Schema.String, value: Schema.Literal(true) })),
     init: (): Record<string, true> => ({}),
     add: (seen, a: A) => {
-      const value = f(a)
-      seen[typeof value === "string" ? `s${value}` : `j${JSON.stringify(encode(value))}`] = true
+      seen[canonical.encode(encode(f(a)))] = true
       return seen
     },
     merge: (x, y) => ({ ...x, ...y }),

@@ -54,6 +54,8 @@ export const hash = (key: MapKey): number => {
   }
   if (typeof key === "number") {
     if ((key | 0) === key) return key | 0
+    // there are many NaNs, and a Map holds them as one
+    if (Number.isNaN(key)) return 0x7ff80000
     doubleBits[0] = key
     return intBits[0] ^ intBits[1]
   }

@@ -44,7 +44,9 @@ export const copyData = (value: unknown): unknown => {
   if (value instanceof Date) return new Date(value.getTime())
   if (value instanceof Map) return new Map(Array.from(value, ([k, v]) => [copyData(k), copyData(v)]))
   if (value instanceof Set) return new Set(Array.from(value, copyData))
-  if (ArrayBuffer.isView(value)) return (value as Uint8Array).slice()
+  // a Buffer's own slice shares its bytes
+  if (value instanceof Uint8Array) return new Uint8Array(value)
+  if (ArrayBuffer.isView(value)) return structuredClone(value)
   const out: Record<string, unknown> = {}
   for (const key in value) out[key] = copyData((value as Record<string, unknown>)[key])
   return out
@@ -97,28 +99,29 @@ export const plain: Codec<any> = plainAt("value")
 
 const packable = new Set(["DateFromSelf", "Uint8ArrayFromSelf", "ValidDateFromSelf"])
 
-/** whether the values of a type are what msgpack stores and gives back unchanged */
-const isPlain = (ast: AST.AST, seen: Set<AST.AST>): boolean => {
+/** whether the values of a type, or of its encoded side, are what msgpack stores and gives back unchanged */
+const isPlain = (ast: AST.AST, side: "type" | "encoded", seen: Set<AST.AST> = new Set()): boolean => {
   if (seen.has(ast)) return true
   seen.add(ast)
+  const each = (inner: AST.AST) => isPlain(inner, side, seen)
   switch (ast._tag) {
     case "Transformation":
-      return false
+      return side === "encoded" && each(ast.from)
     case "Declaration": {
       const name = AST.getIdentifierAnnotation(ast)
       return name._tag === "Some" && packable.has(name.value)
     }
     case "Refinement":
-      return isPlain(ast.from, seen)
+      return each(ast.from)
     case "Suspend":
-      return isPlain(ast.f(), seen)
+      return each(ast.f())
     case "Union":
-      return ast.types.every((type) => isPlain(type, seen))
+      return ast.types.every(each)
     case "TupleType":
-      return ast.elements.every((e) => isPlain(e.type, seen)) && ast.rest.every((e) => isPlain(e.type, seen))
+      return ast.elements.every((element) => each(element.type)) && ast.rest.every((element) => each(element.type))
     case "TypeLiteral":
-      return ast.propertySignatures.every((f) => typeof f.name === "string" && isPlain(f.type, seen)) &&
-        ast.indexSignatures.every((s) => isPlain(s.type, seen))
+      return ast.propertySignatures.every((field) => typeof field.name === "string" && each(field.type)) &&
+        ast.indexSignatures.every((signature) => each(signature.type))
     case "SymbolKeyword":
     case "UniqueSymbol":
       return false
@@ -136,11 +139,10 @@ const isPlain = (ast: AST.AST, seen: Set<AST.AST>): boolean => {
  */
 export const fromSchema = <A, I>(schema: Schema.Schema<A, I>): Codec<A> => {
   const shape = Shape.fromSchema(schema)
-  if (isPlain(schema.ast, new Set())) {
+  if (isPlain(schema.ast, "type")) {
     return { shape, encode: identity, decode: identity as (stored: unknown) => A, copy: copyData }
   }
-  const encoded = AST.encodedAST(schema.ast)
-  if (!isPlain(encoded, new Set())) {
+  if (!isPlain(schema.ast, "encoded")) {
     throw new UnsupportedSchema({
       path: String(schema.ast),
       reason: "its encoded side is not plain data; use the schema that encodes to JSON (Schema.Option rather than Schema.OptionFromSelf)"
@@ -148,7 +150,7 @@ export const fromSchema = <A, I>(schema: Schema.Schema<A, I>): Codec<A> => {
   }
   const encode = Schema.encodeSync(schema)
   const decode = Schema.decodeSync(schema)
-  return { shape, encode, decode: decode as (stored: unknown) => A, copy: encode }
+  return { shape, encode, decode: decode as (stored: unknown) => A, copy: (value) => copyData(encode(value)) }
 }
 
 /**

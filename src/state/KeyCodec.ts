@@ -1,12 +1,13 @@
 /**
  * Between a user's key and the primitive that stands for it in Maps, key groups and checkpoints.
  *
- * A primitive key stands for itself; any other key is its canonical text, so that two equal keys are one.
+ * A primitive key stands for itself; any other key is its canonical text behind a marker, so that two equal keys are one.
  *
  * @since 0.1.0
  */
 import type * as Schema from "effect/Schema"
 import type { MapKey } from "../KeyGroup.js"
+import * as canonical from "./canonical.js"
 import * as Codec from "./Codec.js"
 
 /**
@@ -20,23 +21,16 @@ export interface KeyCodec<K> {
   readonly fromMapKey: (key: MapKey) => K
 }
 
-const marker = "\u0000"
+const MARKER = "\u0000"
 
-const sorted = (value: unknown): unknown => {
-  if (typeof value === "bigint") return { $bigint: String(value) }
-  if (typeof value !== "object" || value === null) return value
-  if (value instanceof Date) return { $date: value.getTime() }
-  if (Array.isArray(value)) return value.map(sorted)
-  return Object.fromEntries(
-    Object.keys(value).sort().map((key) => [key, sorted((value as Record<string, unknown>)[key])])
-  )
-}
-
-const revive = (_: string, value: any): unknown => {
-  if (typeof value !== "object" || value === null) return value
-  if (typeof value.$bigint === "string") return BigInt(value.$bigint)
-  return typeof value.$date === "number" ? new Date(value.$date) : value
-}
+/**
+ * Whether a key stands for itself: no object, and no string that looks like one's text. Hot.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isMapKey = (key: unknown): key is MapKey =>
+  typeof key === "string" ? key.charCodeAt(0) !== 0 : typeof key !== "object" || key === null
 
 /**
  * The codec of a key's schema, or of plain keys without one.
@@ -47,15 +41,7 @@ const revive = (_: string, value: any): unknown => {
 export const make = <K>(schema: Schema.Schema<K, any> | undefined): KeyCodec<K> => {
   const codec = Codec.make(schema)
   return {
-    toMapKey: (key) => {
-      const encoded = typeof key === "object" && key !== null ? codec.encode(key) : key
-      return typeof encoded === "object" && encoded !== null
-        ? marker + JSON.stringify(sorted(encoded))
-        : encoded as MapKey
-    },
-    fromMapKey: (key) =>
-      typeof key === "string" && key.startsWith(marker)
-        ? codec.decode(JSON.parse(key.slice(1), revive))
-        : key as K
+    toMapKey: (key) => isMapKey(key) ? key : MARKER + canonical.encode(codec.encode(key)),
+    fromMapKey: (key) => typeof key === "string" && key.startsWith(MARKER) ? codec.decode(canonical.decode(key.slice(1))) : key as K
   }
 }

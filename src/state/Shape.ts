@@ -19,13 +19,13 @@ export type Shape =
   | { readonly kind: "leaf"; readonly type: string }
   | { readonly kind: "literal"; readonly value: string }
   | { readonly kind: "struct"; readonly fields: { readonly [name: string]: Field }; readonly rest?: Shape }
-  | { readonly kind: "tuple"; readonly items: ReadonlyArray<Shape>; readonly rest?: Shape }
+  | { readonly kind: "tuple"; readonly items: ReadonlyArray<Field>; readonly rest?: Shape }
   | { readonly kind: "union"; readonly of: ReadonlyArray<Shape> }
   | { readonly kind: "named"; readonly name: string; readonly of: ReadonlyArray<Shape> }
   | { readonly kind: "recursive"; readonly name: string }
 
 /**
- * A field of a struct.
+ * A field of a struct, or an item of a tuple.
  *
  * @since 0.1.0
  * @category models
@@ -62,7 +62,7 @@ export const any: Shape = { kind: "any" }
  * @since 0.1.0
  * @category constructors
  */
-export const fromSchema = <A, I>(schema: Schema.Schema<A, I>): Shape => fromAST(AST.encodedAST(schema.ast), new Set())
+export const fromSchema = <A, I>(schema: Schema.Schema<A, I>): Shape => fromAST(schema.ast, new Set())
 
 const nameOf = (ast: AST.AST): string | undefined =>
   AST.getIdentifierAnnotation(ast)._tag === "Some"
@@ -87,7 +87,7 @@ const fromAST = (ast: AST.AST, seen: ReadonlySet<AST.AST>): Shape => {
         : { kind: "struct", fields, rest: fromAST(ast.indexSignatures[0].type, seen) }
     }
     case "TupleType": {
-      const items = ast.elements.map((element) => fromAST(element.type, seen))
+      const items = ast.elements.map((element) => ({ shape: fromAST(element.type, seen), optional: element.isOptional }))
       return ast.rest.length === 0 ? { kind: "tuple", items } : { kind: "tuple", items, rest: fromAST(ast.rest[0].type, seen) }
     }
     case "Union":
@@ -131,7 +131,12 @@ export const render = (self: Shape): string => {
       return `{ ${[...fields, ...(self.rest === undefined ? [] : [`[key]: ${render(self.rest)}`])].join(", ")} }`
     }
     case "tuple":
-      return `[${[...self.items.map(render), ...(self.rest === undefined ? [] : [`...${render(self.rest)}[]`])].join(", ")}]`
+      return `[${
+        [
+          ...self.items.map(({ optional, shape }) => `${render(shape)}${optional ? "?" : ""}`),
+          ...(self.rest === undefined ? [] : [`...${render(self.rest)}[]`])
+        ].join(", ")
+      }]`
     case "union":
       return self.of.map(render).join(" | ")
     case "named":
@@ -157,8 +162,7 @@ export const difference = (stored: Shape, wanted: Shape, path = ""): Difference 
       const at = `${path}.${name}`
       if (a === undefined) return { path: at, stored: "absent", wanted: render(b.shape) }
       if (b === undefined) return { path: at, stored: render(a.shape), wanted: "absent" }
-      if (a.optional && !b.optional) return { path: at, stored: `optional ${render(a.shape)}`, wanted: `required ${render(b.shape)}` }
-      const found = difference(a.shape, b.shape, at)
+      const found = fieldDifference(a, b, at)
       if (found !== undefined) return found
     }
     return rest(stored.rest, wanted.rest, `${path}[key]`)
@@ -166,7 +170,7 @@ export const difference = (stored: Shape, wanted: Shape, path = ""): Difference 
   if (stored.kind === "tuple" && wanted.kind === "tuple") {
     if (stored.items.length !== wanted.items.length) return differ()
     for (let i = 0; i < stored.items.length; i++) {
-      const found = difference(stored.items[i], wanted.items[i], `${path}[${i}]`)
+      const found = fieldDifference(stored.items[i], wanted.items[i], `${path}[${i}]`)
       if (found !== undefined) return found
     }
     return rest(stored.rest, wanted.rest, `${path}[]`)
@@ -180,6 +184,11 @@ export const difference = (stored: Shape, wanted: Shape, path = ""): Difference 
   }
   return render(stored) === render(wanted) ? undefined : differ()
 }
+
+const fieldDifference = (stored: Field, wanted: Field, path: string): Difference | undefined =>
+  stored.optional && !wanted.optional
+    ? { path, stored: `optional ${render(stored.shape)}`, wanted: `required ${render(wanted.shape)}` }
+    : difference(stored.shape, wanted.shape, path)
 
 const rest = (stored: Shape | undefined, wanted: Shape | undefined, path: string): Difference | undefined => {
   if (stored === undefined && wanted === undefined) return undefined

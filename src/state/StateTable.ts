@@ -36,6 +36,8 @@ export class StateTable<V> {
   /** the pane of `NO_NAMESPACE`, for states that have no namespaces */
   readonly only: Pane<V> = new Map()
   private version = 1
+  /** panes that were dropped while a snapshot held them, and the version of that time: no later snapshot has them */
+  private readonly dropped = new Map<Pane<V>, number>()
   private open: Array<TableSnapshot<V>> = []
 
   constructor(readonly codec: Codec<V>) {
@@ -78,6 +80,8 @@ export class StateTable<V> {
 
   /** Drops a namespace whole; what it held may still be read, but no more be written: open snapshots go on walking it. */
   drop(namespace: MapKey): void {
+    const pane = this.panes.get(namespace)
+    if (pane !== undefined && this.open.length > 0) this.dropped.set(pane, this.version)
     this.panes.delete(namespace)
   }
 
@@ -88,7 +92,7 @@ export class StateTable<V> {
     if (this.open.length > 0) { for (const [key, entry] of pane) if (entry.version !== this.version) this.save(namespace, key, entry) }
     this.panes.delete(namespace)
     const target = to.paneOrNew(namespace)
-    for (const [key, entry] of pane) target.set(key, new Entry(entry.value, to.version))
+    for (const [key, entry] of pane) to.set(target, namespace, key, entry.value)
   }
 
   get size(): number {
@@ -118,19 +122,20 @@ export class StateTable<V> {
   /** @internal */
   close(snapshot: TableSnapshot<V>): void {
     this.open = this.open.filter((other) => other !== snapshot)
+    if (this.open.length === 0) this.dropped.clear()
   }
 
   /** @internal the walk of one snapshot reached an entry that it lacks */
-  visit(snapshot: TableSnapshot<V>, namespace: MapKey, key: MapKey, entry: Entry<V>): void {
-    if (this.open.length > 1) return this.save(namespace, key, entry)
+  visit(snapshot: TableSnapshot<V>, pane: Pane<V>, namespace: MapKey, key: MapKey, entry: Entry<V>): void {
+    if (this.open.length > 1) return this.save(namespace, key, entry, this.dropped.get(pane))
     snapshot.keep(namespace, key, this.codec.encode(entry.value))
     entry.version = this.version
   }
 
-  /** @internal */
-  save(namespace: MapKey, key: MapKey, entry: Entry<V>): void {
+  /** @internal gives the value to every open snapshot that lacks it, of those taken up to a version */
+  save(namespace: MapKey, key: MapKey, entry: Entry<V>, upTo = Infinity): void {
     for (const snapshot of this.open) {
-      if (snapshot.version > entry.version) snapshot.keep(namespace, key, this.codec.copy(entry.value))
+      if (snapshot.version > entry.version && snapshot.version <= upTo) snapshot.keep(namespace, key, this.codec.copy(entry.value))
     }
     entry.version = this.version
   }
@@ -149,6 +154,7 @@ interface Chunk {
 export class TableSnapshot<V> {
   private readonly pending: Array<readonly [MapKey, Pane<V>]>
   private cursor: Iterator<[MapKey, Entry<V>]> | undefined
+  private pane!: Pane<V>
   private namespace: MapKey = NO_NAMESPACE
   private namespaces: Array<MapKey> = []
   private keys: Array<MapKey> = []
@@ -174,7 +180,8 @@ export class TableSnapshot<V> {
         const pane = this.pending.pop()
         if (pane === undefined) break
         this.namespace = pane[0]
-        this.cursor = pane[1].entries()
+        this.pane = pane[1]
+        this.cursor = this.pane.entries()
       }
       const step = this.cursor.next()
       if (step.done === true) {
@@ -182,21 +189,20 @@ export class TableSnapshot<V> {
         continue
       }
       const [key, entry] = step.value
-      if (entry.version < this.version) this.table.visit(this, this.namespace, key, entry)
+      if (entry.version < this.version) this.table.visit(this, this.pane, this.namespace, key, entry)
     }
     if (this.keys.length === 0) {
       this.table.close(this)
       return undefined
     }
-    const first = this.namespaces[0]
+    // more than a chunk only where that much was saved meanwhile: copies, which may wait for the next one
+    const namespaces = this.namespaces.splice(0, CHUNK_ENTRIES)
+    const [first] = namespaces
     const chunk: Chunk = {
-      namespaces: this.namespaces.every((other) => other === first) ? first : this.namespaces,
-      keys: this.keys,
-      values: this.values
+      namespaces: namespaces.every((other) => other === first) ? first : namespaces,
+      keys: this.keys.splice(0, CHUNK_ENTRIES),
+      values: this.values.splice(0, CHUNK_ENTRIES)
     }
-    this.namespaces = []
-    this.keys = []
-    this.values = []
     return pack(chunk)
   }
 

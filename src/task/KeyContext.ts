@@ -5,6 +5,7 @@
  */
 import type { MapKey } from "../KeyGroup.js"
 import type { KeyCodec } from "../state/KeyCodec.js"
+import { isMapKey } from "../state/KeyCodec.js"
 import type { KeyContext } from "../StreamOperator.js"
 
 /** Holds the key of the record or timer in hand. */
@@ -27,7 +28,7 @@ export class CurrentKey implements KeyContext {
   setCurrentKey(key: unknown): void {
     this.current = key
     this.known = true
-    this.mapKey = typeof key === "object" && key !== null ? this.codec.toMapKey(key) : key as MapKey
+    this.mapKey = isMapKey(key) ? key : this.codec.toMapKey(key)
   }
 
   setMapKey(mapKey: MapKey): void {
