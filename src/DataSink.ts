@@ -101,7 +101,7 @@ export const transactional = <A, C, E, R, E2 = never, R2 = never>(options: {
   readonly name: string
   readonly committable?: Schema.Schema<C, any> | undefined
   readonly open: (ctx: SinkContext) => Effect.Effect<TransactionWriter<A, C, E>, E, R>
-  /** on subtask 0 of each attempt, before any subtask opens: remove what dead attempts left, except what is `restored` */
+  /** once in each attempt, before any subtask opens: remove what dead attempts left, except what is `restored` */
   readonly recover?: ((restored: ReadonlyArray<C>, ctx: SinkContext) => Effect.Effect<void, E2, R2>) | undefined
 }): DataSink<A, E | E2, Exclude<R, Scope.Scope> | R2> => ({
   _tag: "TransactionalSink",

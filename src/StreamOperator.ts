@@ -154,6 +154,8 @@ export interface OperatorContext<in Out> {
   readonly execute: (action: () => HookResult<any>) => void
   /** runs an Effect in a fiber of the task, outside the lock; its failure fails the task; gives its interruption */
   readonly fork: (effect: Effect.Effect<void, any>) => () => void
+  /** whether the task takes no input because those behind it take no more */
+  readonly isBackpressured: () => boolean
   /** adds to a counter that the job's metrics show */
   readonly count: (name: string, n?: number) => void
   readonly processingTime: ProcessingTimeService

@@ -33,12 +33,12 @@ export interface AlignedWindows {
 }
 
 /**
- * The last timestamp that belongs to a window.
+ * The last timestamp that belongs to a window, never beyond the end of event time.
  *
  * @since 0.1.0
  * @category accessors
  */
-export const maxTimestamp = (self: TimeWindow): number => self.end - 1
+export const maxTimestamp = (self: TimeWindow): number => Math.min(self.end - 1, Watermark.MAX)
 
 /**
  * When the state of a window that ends at `end` may go: its last timestamp plus the allowed lateness, never beyond the end of event time.

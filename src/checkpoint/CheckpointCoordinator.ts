@@ -264,7 +264,8 @@ export class CheckpointCoordinator implements CheckpointResponder {
       const completedAt = clock.unsafeCurrentTimeMillis()
       this.lastEnd = completedAt
       this.failures = 0
-      this.latestCompleted = Math.max(this.latestCompleted, id)
+      // CC-23: nobody is told of a savepoint, also not by the abort of a later checkpoint
+      if (kind._tag === "Checkpoint") this.latestCompleted = Math.max(this.latestCompleted, id)
       const stats: CheckpointStats = {
         id,
         savepoint: kind._tag === "Savepoint",

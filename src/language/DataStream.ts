@@ -250,8 +250,8 @@ export const mapEffect: {
 )
 
 const inFlight = <A>(schema: Schema.Schema<A, any>) =>
-  Schema.Struct({ value: schema, timestamp: Schema.UndefinedOr(Schema.Number) }) as Schema.Schema<
-    { readonly value: A; readonly timestamp: number | undefined },
+  Schema.Struct({ value: schema, timestamp: Schema.UndefinedOr(Schema.Number), watermark: Schema.Number }) as Schema.Schema<
+    { readonly value: A; readonly timestamp: number | undefined; readonly watermark: number },
     any
   >
 

@@ -225,6 +225,7 @@ export const process: {
         return all
       },
       single: undefined,
-      result: (all, key, window) => f(all, { key, window })
+      // a copy: a late record may still be added to what the window keeps
+      result: (all, key, window) => f(all.slice(), { key, window })
     })
 )

@@ -10,6 +10,7 @@ import { pipeArguments } from "effect/Pipeable"
 import type * as Types from "effect/Types"
 import * as DataSink from "../DataSink.js"
 import type { StreamNode } from "../graph/StreamGraph.js"
+import { OncePerAttempt } from "../operators/OncePerAttempt.js"
 import * as sinks from "../operators/sinks.js"
 import type { DataStream } from "./DataStream.js"
 import { oneInput, TypeId } from "./DataStream.js"
@@ -28,6 +29,12 @@ export interface Pipeline<out E = never, out R = never> extends Pipeable {
 }
 
 const variance = { _E: (_: never) => _, _R: (_: never) => _ }
+
+/** one for all subtasks */
+const sinkFactory = <A, E, R>(sink: DataSink.DataSink<A, E, R>) => {
+  const recovery = new OncePerAttempt<void, E>()
+  return Effect.sync(() => sinks.make(sink, recovery))
+}
 
 /**
  * Ends the stream in a sink.
@@ -54,7 +61,7 @@ export const to: {
   ): Pipeline<E | E2, R | R2> => ({
     _tag: "Pipeline",
     [TypeId]: variance,
-    end: oneInput(options.name ?? sink.name, self, Effect.sync(() => sinks.make(sink)), {
+    end: oneInput(options.name ?? sink.name, self, sinkFactory(sink), {
       uid: options.uid,
       parallelism: options.parallelism,
       key: undefined

@@ -10,7 +10,8 @@ import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
 import * as DataSource from "../DataSource.js"
 import type { SourceNode } from "../graph/StreamGraph.js"
-import { Listing, Source } from "../operators/Source.js"
+import { OncePerAttempt } from "../operators/OncePerAttempt.js"
+import { Source } from "../operators/Source.js"
 import { TimestampsAndWatermarks } from "../operators/TimestampsAndWatermarks.js"
 import type { WatermarkStrategy } from "../WatermarkStrategy.js"
 import type { DataStream } from "./DataStream.js"
@@ -40,7 +41,7 @@ export const fromSource = <A, E, R>(
   source: DataSource.DataSource<A, E, R>,
   options: SourceOptions<NoInfer<A>> = {}
 ): DataStream<A, E, R> => {
-  const listing = new Listing(source)
+  const listing = new OncePerAttempt<ReadonlyArray<unknown>, E>()
   const node: SourceNode = {
     _tag: "Source",
     name: options.name ?? source.name,

@@ -71,7 +71,7 @@ export class AlignedWindow<A, Acc, Out> implements PushOperator<A, Out> {
     let taken = false
     for (let at = start(timestamp, offset, slide); at > timestamp - size; at -= slide) {
       const end = at + size
-      if (end - 1 > this.watermark) {
+      if (lastOf(end) > this.watermark) {
         this.add(end, value)
         taken = true
       } else if (cleanupTime(end, this.lateness) > this.watermark) {
@@ -87,7 +87,7 @@ export class AlignedWindow<A, Acc, Out> implements PushOperator<A, Out> {
 
   processWatermark(watermark: number, out: Output<Out>): void {
     this.watermark = watermark
-    if (this.nextEnd - 1 <= watermark) this.fire(watermark, out)
+    if (lastOf(this.nextEnd) <= watermark && this.nextEnd !== Infinity) this.fire(watermark, out)
     if (this.lateness > 0) {
       for (const end of this.fired.panes.keys()) {
         if (isWindow(end) && cleanupTime(end, this.lateness) <= watermark) this.fired.drop(end)
@@ -121,7 +121,7 @@ export class AlignedWindow<A, Acc, Out> implements PushOperator<A, Out> {
   }
 
   private fire(watermark: number, out: Output<Out>): void {
-    const due = Array.from(this.pending.panes.keys()).filter((end): end is number => isWindow(end) && end - 1 <= watermark)
+    const due = Array.from(this.pending.panes.keys()).filter((end): end is number => isWindow(end) && lastOf(end) <= watermark)
     due.sort((a, b) => a - b)
     this.lastEnd = NaN
     this.lastPane = undefined
@@ -139,8 +139,8 @@ export class AlignedWindow<A, Acc, Out> implements PushOperator<A, Out> {
   private emit(acc: Acc, end: number, out: Output<Out>): void {
     const window: TimeWindow = { start: end - this.windows.size, end }
     const { fn } = this
-    if (fn.single !== undefined) return out.emit(fn.single(acc, this.keys.key, window), end - 1)
-    for (const result of fn.result(acc, this.keys.key, window)) out.emit(result, end - 1)
+    if (fn.single !== undefined) return out.emit(fn.single(acc, this.keys.key, window), lastOf(end))
+    for (const result of fn.result(acc, this.keys.key, window)) out.emit(result, lastOf(end))
   }
 
   private leastEnd(): number {
@@ -149,6 +149,9 @@ export class AlignedWindow<A, Acc, Out> implements PushOperator<A, Out> {
     return least
   }
 }
+
+/** the last timestamp of the window that ends there */
+const lastOf = (end: number): number => Math.min(end - 1, Watermark.MAX)
 
 /** a table's own pane, for states without namespaces, is none */
 const isWindow = (namespace: MapKey): namespace is number => namespace !== NO_NAMESPACE

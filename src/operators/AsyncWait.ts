@@ -1,7 +1,7 @@
 /**
  * Runs an Effect for each record, several at a time, and emits the results in the order of the records.
  *
- * Inputs whose results are not out yet are state: a restore runs them again, before any new input.
+ * Inputs whose results are not out yet are state, with the watermark that was before them: a restore runs them again, before any new input.
  *
  * Y1. Results leave in the order of their inputs, watermarks keep their place between them (AS-02).
  * Y2. At most `concurrency` Effects run at once; while as many inputs wait, the task takes no more (AS-04).
@@ -11,6 +11,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
+import { Watermark } from "../StreamElement.js"
 import type { OperatorContext, OperatorListState, Output, PushOperator, StateContext } from "../StreamOperator.js"
 
 type Entry<A, B> =
@@ -27,6 +28,8 @@ type Entry<A, B> =
 interface InFlight<A> {
   readonly value: A
   readonly timestamp: number | undefined
+  /** the watermark that had passed before it */
+  readonly watermark: number
 }
 
 /** The operator. */
@@ -34,6 +37,7 @@ export class AsyncWait<A, B, E> implements PushOperator<A, B, E> {
   private queue: Array<Entry<A, B>> = []
   private running = 0
   private waiting = 0
+  private watermark: number = Watermark.MIN
   private context!: OperatorContext<B>
   private state!: OperatorListState<InFlight<A>>
 
@@ -53,7 +57,15 @@ export class AsyncWait<A, B, E> implements PushOperator<A, B, E> {
   }
 
   readonly open = Effect.sync(() => {
-    for (const { timestamp, value } of this.state.get()) this.push(value, timestamp)
+    const restored = this.state.get()
+    // they may come from several subtasks: no record may meet a watermark that was not before it
+    const watermarks = restored.map((each) => each.watermark)
+    for (let i = watermarks.length - 2; i >= 0; i--) watermarks[i] = Math.min(watermarks[i], watermarks[i + 1])
+    let passed: number = Watermark.MIN
+    restored.forEach(({ timestamp, value }, i) => {
+      if (watermarks[i] > passed) this.queue.push({ _tag: "Watermark", timestamp: passed = watermarks[i] })
+      this.push(value, timestamp)
+    })
   })
 
   push(value: A, timestamp: number | undefined): void {
@@ -63,7 +75,7 @@ export class AsyncWait<A, B, E> implements PushOperator<A, B, E> {
   }
 
   processWatermark(timestamp: number, out: Output<B>): void {
-    if (this.queue.length === 0) out.emitWatermark(timestamp)
+    if (this.queue.length === 0) this.forward(timestamp, out)
     else this.queue.push({ _tag: "Watermark", timestamp })
   }
 
@@ -73,7 +85,11 @@ export class AsyncWait<A, B, E> implements PushOperator<A, B, E> {
   }
 
   snapshotState(): void {
-    this.state.set(this.queue.flatMap((entry) => entry._tag === "Record" ? [{ value: entry.value, timestamp: entry.timestamp }] : []))
+    let watermark = this.watermark
+    this.state.set(this.queue.flatMap((entry) => {
+      if (entry._tag === "Watermark") watermark = entry.timestamp
+      return entry._tag === "Record" ? [{ value: entry.value, timestamp: entry.timestamp, watermark }] : []
+    }))
   }
 
   isAvailable(): boolean {
@@ -98,13 +114,20 @@ export class AsyncWait<A, B, E> implements PushOperator<A, B, E> {
     }
   }
 
+  private forward(timestamp: number, out: Output<B>): void {
+    // after a restore the source gives again what had passed here before
+    if (timestamp <= this.watermark) return
+    this.watermark = timestamp
+    out.emitWatermark(timestamp)
+  }
+
   /** emits what is done at the head of the queue; under the lock */
   private release(): void {
     const { out } = this.context
     let done = 0
     for (; done < this.queue.length; done++) {
       const entry = this.queue[done]
-      if (entry._tag === "Watermark") out.emitWatermark(entry.timestamp)
+      if (entry._tag === "Watermark") this.forward(entry.timestamp, out)
       else if (entry._tag === "Status") out.emitStatus(entry.idle)
       else if (entry.result === undefined) break
       else {

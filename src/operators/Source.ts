@@ -7,15 +7,14 @@
  *
  * @since 0.1.0
  */
-import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
-import * as FiberId from "effect/FiberId"
 import * as Schema from "effect/Schema"
 import * as Scope from "effect/Scope"
 import type { DataSource, SplitReader } from "../DataSource.js"
 import type { OperatorContext, OperatorListState, Output, SourceOperator, SourceStatus, StateContext } from "../StreamOperator.js"
+import type { OncePerAttempt } from "./OncePerAttempt.js"
 
 /** A split that has not been read to its end. */
 interface Remaining {
@@ -26,25 +25,8 @@ interface Remaining {
   readonly started: boolean
 }
 
-/** How many attempts' lists are remembered: more than jobs that start at the same time from one stream. */
-const REMEMBERED_LISTS = 16
-
-/** Lists the splits of a source once for each attempt of a job, whichever subtask asks first. */
-export class Listing<E> {
-  private readonly lists = new Map<string, Deferred.Deferred<ReadonlyArray<unknown>, E>>()
-
-  constructor(private readonly source: DataSource<any, E, any>) {}
-
-  readonly of = (attemptId: string): Effect.Effect<ReadonlyArray<unknown>, E, any> =>
-    Effect.suspend(() => {
-      const known = this.lists.get(attemptId)
-      if (known !== undefined) return Deferred.await(known)
-      const list = Deferred.unsafeMake<ReadonlyArray<unknown>, E>(FiberId.none)
-      this.lists.set(attemptId, list)
-      if (this.lists.size > REMEMBERED_LISTS) this.lists.delete(this.lists.keys().next().value!)
-      return Effect.onExit(this.source.splits, (exit) => Deferred.done(list, exit))
-    })
-}
+/** The splits of a source, listed once for each attempt. */
+export type Listing<E> = OncePerAttempt<ReadonlyArray<unknown>, E>
 
 /** The operator at the head of a source task. */
 export class Source<A, E> implements SourceOperator<A, E> {
@@ -74,7 +56,7 @@ export class Source<A, E> implements SourceOperator<A, E> {
       deal(this.state.get().slice().sort((a, b) => a.ordinal - b.ordinal))
       return Effect.void
     }
-    const splits = this.listing.of(this.context.attemptId) as Effect.Effect<ReadonlyArray<unknown>, E>
+    const splits = this.listing.run(this.context.attemptId, this.source.splits) as Effect.Effect<ReadonlyArray<unknown>, E>
     return Effect.map(splits, (found) => deal(found.map((split, ordinal) => ({ ordinal, split, position: undefined, started: false }))))
   }
 

@@ -51,12 +51,12 @@ export class TimestampsAndWatermarks<A> implements PushOperator<A, A> {
         }); give assignTimestamps a function that returns milliseconds for every record`
       )
     }
-    if (this.restored !== undefined) this.resume(this.restored, out)
     this.seen = true
     if (this.idle) {
       this.idle = false
       out.emitStatus(false)
     }
+    if (this.restored !== undefined) this.resume(this.restored, out)
     out.emit(value, timestamp)
     if (timestamp > this.highest) this.highest = timestamp
     if (this.strategy.fromRecord !== undefined) {
@@ -73,8 +73,15 @@ export class TimestampsAndWatermarks<A> implements PushOperator<A, A> {
   }
 
   processWatermark(watermark: number, out: Output<A>): void {
-    if (watermark === Watermark.MAX) out.emitWatermark(watermark)
+    if (watermark !== Watermark.MAX) return
+    // whoever has ended holds nobody back, after a restore either
+    this.restored = undefined
+    this.emitted = watermark
+    out.emitWatermark(watermark)
   }
+
+  /** whether this input is idle is decided here */
+  processWatermarkStatus(): void {}
 
   snapshotState(): void {
     this.state.set([this.restored ?? this.emitted])
@@ -97,6 +104,8 @@ export class TimestampsAndWatermarks<A> implements PushOperator<A, A> {
     if (idleAfter === undefined) return
     const { out, processingTime } = this.context
     processingTime.schedule(processingTime.now() + idleAfter, () => {
+      // WM-15: an input that nobody lets in is not idle
+      if (this.context.isBackpressured()) this.seen = true
       if (!this.seen && !this.idle) {
         this.idle = true
         out.emitStatus(true)

@@ -14,10 +14,11 @@ import type * as Scope from "effect/Scope"
 import type { DataSink, SinkContext, SinkWriter, TransactionWriter } from "../DataSink.js"
 import type { StreamRecord } from "../StreamElement.js"
 import type { HookResult, OperatorContext, OperatorListState, SnapshotContext, StateContext, StreamOperator } from "../StreamOperator.js"
+import type { OncePerAttempt } from "./OncePerAttempt.js"
 
-/** The operator of a sink. */
-export const make = <A, E>(sink: DataSink<A, E, any>): StreamOperator<A, never, E> =>
-  sink._tag === "WriterSink" ? new WriterOperator(sink) : new CommittingOperator(sink)
+/** The operator of a sink; `recovery` is shared by its subtasks. */
+export const make = <A, E>(sink: DataSink<A, E, any>, recovery: OncePerAttempt<void, E>): StreamOperator<A, never, E> =>
+  sink._tag === "WriterSink" ? new WriterOperator(sink) : new CommittingOperator(sink, recovery)
 
 const contextOf = (ctx: OperatorContext<never>): SinkContext => ({
   job: ctx.job,
@@ -83,7 +84,7 @@ class CommittingOperator<A, E> implements StreamOperator<A, never, E> {
   /** why a transaction cannot be made durable: what it holds is only in the checkpoint before, to which the task must go back */
   private lost: Cause.Cause<E> | undefined
 
-  constructor(private readonly sink: Of<"TransactionalSink", A, E>) {}
+  constructor(private readonly sink: Of<"TransactionalSink", A, E>, private readonly recovery: OncePerAttempt<void, E>) {}
 
   setup(ctx: OperatorContext<never>): void {
     this.operator = ctx
@@ -104,9 +105,10 @@ class CommittingOperator<A, E> implements StreamOperator<A, never, E> {
     this.restored = all.filter(({ subtask }) => subtask % this.context.parallelism === this.context.subtask)
     this.state.set([])
     // T3: before any subtask opens, since all initialize first
-    return this.context.subtask === 0
-      ? this.sink.recover(all.map((each) => each.committable), this.context) as Effect.Effect<void, E>
-      : undefined
+    return this.recovery.run(
+      this.context.attemptId,
+      Effect.suspend(() => this.sink.recover(all.map((each) => each.committable), this.context))
+    ) as Effect.Effect<void, E>
   }
 
   readonly open = Effect.suspend(() =>
@@ -143,7 +145,10 @@ class CommittingOperator<A, E> implements StreamOperator<A, never, E> {
 
   notifyCheckpointComplete(checkpointId: number): HookResult<E> {
     const due = this.pending.filter((each) => each.checkpointId <= checkpointId)
-    if (due.length === 0) return
+    return due.length === 0 ? undefined : this.commit(due)
+  }
+
+  private commit(due: ReadonlyArray<Transaction<any>>): Effect.Effect<void, E> {
     return Effect.forEach(due, (each) =>
       Effect.map(this.writer.commit(each.committable), () => {
         this.pending = this.pending.filter((other) => other !== each)
@@ -155,7 +160,12 @@ class CommittingOperator<A, E> implements StreamOperator<A, never, E> {
     if (this.operator.checkpointing) return
     return Effect.suspend(() => {
       const { committables, persist } = this.writer.prepare(0)
-      return Effect.zipRight(persist, Effect.forEach(committables, (committable) => this.writer.commit(committable), { discard: true }))
+      for (const committable of committables) this.pending.push({ checkpointId: 0, subtask: this.context.subtask, committable })
+      return persist.pipe(
+        // what savepoints and checkpoints under way have prepared would wait for a completion that does not come
+        Effect.zipRight(Effect.forEach(this.persisting, Deferred.await, { discard: true })),
+        Effect.zipRight(this.commit(this.pending))
+      )
     })
   }
 }

@@ -9,7 +9,7 @@ import type * as Schema from "effect/Schema"
 import * as AST from "effect/SchemaAST"
 
 /**
- * The shape of an encoded value.
+ * The shape of an encoded value. Of a tuple the first `required` items are always there, all of them without it.
  *
  * @since 0.1.0
  * @category models
@@ -19,13 +19,13 @@ export type Shape =
   | { readonly kind: "leaf"; readonly type: string }
   | { readonly kind: "literal"; readonly value: string }
   | { readonly kind: "struct"; readonly fields: { readonly [name: string]: Field }; readonly rest?: Shape }
-  | { readonly kind: "tuple"; readonly items: ReadonlyArray<Field>; readonly rest?: Shape }
+  | { readonly kind: "tuple"; readonly items: ReadonlyArray<Shape>; readonly required?: number; readonly rest?: Shape }
   | { readonly kind: "union"; readonly of: ReadonlyArray<Shape> }
   | { readonly kind: "named"; readonly name: string; readonly of: ReadonlyArray<Shape> }
   | { readonly kind: "recursive"; readonly name: string }
 
 /**
- * A field of a struct, or an item of a tuple.
+ * A field of a struct.
  *
  * @since 0.1.0
  * @category models
@@ -87,8 +87,14 @@ const fromAST = (ast: AST.AST, seen: ReadonlySet<AST.AST>): Shape => {
         : { kind: "struct", fields, rest: fromAST(ast.indexSignatures[0].type, seen) }
     }
     case "TupleType": {
-      const items = ast.elements.map((element) => ({ shape: fromAST(element.type, seen), optional: element.isOptional }))
-      return ast.rest.length === 0 ? { kind: "tuple", items } : { kind: "tuple", items, rest: fromAST(ast.rest[0].type, seen) }
+      const items = ast.elements.map((element) => fromAST(element.type, seen))
+      const required = ast.elements.findIndex((element) => element.isOptional)
+      return {
+        kind: "tuple",
+        items,
+        ...(required === -1 ? {} : { required }),
+        ...(ast.rest.length === 0 ? {} : { rest: fromAST(ast.rest[0].type, seen) })
+      }
     }
     case "Union":
       return { kind: "union", of: ast.types.map((type) => fromAST(type, seen)) }
@@ -133,7 +139,7 @@ export const render = (self: Shape): string => {
     case "tuple":
       return `[${
         [
-          ...self.items.map(({ optional, shape }) => `${render(shape)}${optional ? "?" : ""}`),
+          ...self.items.map((item, i) => `${render(item)}${i < (self.required ?? self.items.length) ? "" : "?"}`),
           ...(self.rest === undefined ? [] : [`...${render(self.rest)}[]`])
         ].join(", ")
       }]`
@@ -170,7 +176,7 @@ export const difference = (stored: Shape, wanted: Shape, path = ""): Difference 
   if (stored.kind === "tuple" && wanted.kind === "tuple") {
     if (stored.items.length !== wanted.items.length) return differ()
     for (let i = 0; i < stored.items.length; i++) {
-      const found = fieldDifference(stored.items[i], wanted.items[i], `${path}[${i}]`)
+      const found = fieldDifference(itemOf(stored, i), itemOf(wanted, i), `${path}[${i}]`)
       if (found !== undefined) return found
     }
     return rest(stored.rest, wanted.rest, `${path}[]`)
@@ -184,6 +190,11 @@ export const difference = (stored: Shape, wanted: Shape, path = ""): Difference 
   }
   return render(stored) === render(wanted) ? undefined : differ()
 }
+
+const itemOf = (tuple: Extract<Shape, { readonly kind: "tuple" }>, i: number): Field => ({
+  shape: tuple.items[i],
+  optional: i >= (tuple.required ?? tuple.items.length)
+})
 
 const fieldDifference = (stored: Field, wanted: Field, path: string): Difference | undefined =>
   stored.optional && !wanted.optional

@@ -78,7 +78,7 @@ const parseMetadata = (body: string): CheckpointMetadata => {
     ...metadata,
     operators: metadata.operators.map((operator) => ({
       ...operator,
-      subtasks: operator.subtasks.map((subtask) => ({ ...subtask, handle: subtask.handle ?? undefined }))
+      subtasks: operator.subtasks.map((subtask) => ({ ...subtask, handle: subtask.handle }))
     }))
   }
 }

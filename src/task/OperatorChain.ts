@@ -272,6 +272,11 @@ export class OperatorChain {
     return false
   }
 
+  /** Whether input has to wait. */
+  get isBackpressured(): boolean {
+    return this.isBlocked || !this.isAvailable
+  }
+
   /** A batch is through. */
   endBatch(): void {
     for (let i = 0; i < this.batched.length; i++) if (this.batched[i].phase === "running") this.batched[i].endBatch()

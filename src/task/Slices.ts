@@ -37,20 +37,41 @@ export class Slices {
   private rest: Rest = "again"
   private slices = 0
   private lastTurn = 0
+  /** something was emitted since the last `endBatch` */
+  private dirty = false
+  private quiesced = false
 
   constructor(
     private readonly lock: CheckpointLock,
     private readonly parker: Parker,
     private readonly chainOf: () => OperatorChain,
     private readonly now: () => number,
-    private readonly processInput: () => InputStatus
+    private readonly processInput: () => InputStatus,
+    /** whether the task is to stop now, whatever its operators and readers are at; asked until it says so once */
+    private readonly stops: () => boolean
   ) {}
 
   /** Has an action run under the lock, between two batches. */
   readonly execute = (action: () => HookResult<any>): void => {
+    if (this.quiesced) return
     this.mails.push(action)
     this.parker.wake()
   }
+
+  /** From here on what operators ask for is not run: what they hold is in their state (AS-09). */
+  quiesce(): void {
+    this.quiesced = true
+    this.mails = []
+  }
+
+  /** After something was emitted outside of a slice: brings it on its way; under the lock. */
+  readonly settle: Effect.Effect<void, any> = Effect.suspend(() => {
+    const chain = this.chainOf()
+    return Effect.flatMap(chain.drain, () => {
+      chain.endBatch()
+      return Effect.map(chain.drain, () => chain.flush())
+    })
+  })
 
   /** Runs slices until the input has ended, or `until` says so. */
   run(until: () => boolean): Effect.Effect<void, any> {
@@ -67,10 +88,7 @@ export class Slices {
 
   /** Waits until `done` holds, running what operators asked for; nothing is read meanwhile. */
   waitFor(done: () => boolean): Effect.Effect<void, any> {
-    const work = this.lock.slice(Effect.suspend(() => {
-      const chain = this.chainOf()
-      return Effect.map(Effect.zipRight(this.runMails() ?? Effect.void, chain.drain), () => chain.flush())
-    }))
+    const work = this.lock.slice(Effect.suspend(() => Effect.zipRight(this.runMails() ?? Effect.void, this.settle)))
     return Effect.whileLoop({
       while: () => !done(),
       body: () => Effect.flatMap(work, () => done() ? Effect.void : this.mails.length > 0 ? turn : this.parker.park),
@@ -85,11 +103,23 @@ export class Slices {
     this.rest = "again"
     for (let batches = 0;;) {
       if (this.mails.length > 0) {
+        this.dirty = true
         const effect = this.runMails()
         if (effect !== undefined) return effect
       }
+      // a batch has ended for an operator when all that those before it were parked on is through
       if (chain.isParked) return chain.drain
-      if (chain.isBlocked || !chain.isAvailable) {
+      if (this.dirty) {
+        this.dirty = false
+        chain.endBatch()
+        continue
+      }
+      if (this.stops()) {
+        chain.flush()
+        this.rest = "ended"
+        return Effect.void
+      }
+      if (chain.isBackpressured) {
         chain.flush()
         this.rest = "park"
         return Effect.void
@@ -101,7 +131,7 @@ export class Slices {
         this.rest = status === "end" ? "ended" : "park"
         return Effect.void
       }
-      chain.endBatch()
+      this.dirty = true
       if (this.lock.contended || ++batches >= SLICE_BATCHES || this.now() - start >= SLICE_MS) {
         this.rest = "turn"
         return Effect.void

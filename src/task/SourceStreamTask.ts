@@ -32,12 +32,6 @@ export class SourceStreamTask extends StreamTask {
   protected processInput(): InputStatus {
     const head = this.chain.head as SourceNode
     if (this.ended) return "nothing"
-    if (this.stop !== undefined) {
-      const { kind } = this.stop
-      this.drain = kind._tag === "Savepoint" && kind.stop === "drain"
-      this.ended = true
-      return "end"
-    }
     if (head.phase !== "running") {
       this.ended = true
       return "end"
@@ -52,6 +46,14 @@ export class SourceStreamTask extends StreamTask {
       case "nothing-available":
         return this.fetch(head)
     }
+  }
+
+  protected override stops(): boolean {
+    if (this.stop === undefined || this.ended) return false
+    const { kind } = this.stop
+    this.drain = kind._tag === "Savepoint" && kind.stop === "drain"
+    this.ended = true
+    return true
   }
 
   private fetch(head: SourceNode): Effect.Effect<void> {

@@ -73,7 +73,14 @@ export abstract class StreamTask implements Invokable {
   protected readonly parker = new Parker()
   protected readonly lock = new CheckpointLock()
   protected readonly checkpoints: SubtaskCheckpoint
-  private readonly slices = new Slices(this.lock, this.parker, () => this.chain, () => this.time.now(), () => this.processInput())
+  private readonly slices = new Slices(
+    this.lock,
+    this.parker,
+    () => this.chain,
+    () => this.time.now(),
+    () => this.processInput(),
+    () => this.stops()
+  )
   /** whether event time ends with the data */
   protected drain = true
   protected clock!: Clock.Clock
@@ -122,6 +129,11 @@ export abstract class StreamTask implements Invokable {
   /** one step of input, under the lock */
   protected abstract processInput(): InputStatus
 
+  /** whether the task is to stop now, whatever it is at; says so once */
+  protected stops(): boolean {
+    return false
+  }
+
   /** what the task's kind does before operators are initialized */
   protected taskInit: Effect.Effect<void, any> = Effect.void
 
@@ -147,9 +159,14 @@ export abstract class StreamTask implements Invokable {
       const runtime = yield* Effect.runtime<any>()
       this.fibers = yield* Scope.make()
       this.fork = (effect) => {
+        let wanted = true
+        const failing = Effect.catchAllCause(effect, (cause) => wanted ? this.fail(cause) : Effect.void)
         // the runtime is that of an uninterruptible region
-        const fiber = Runtime.runFork(runtime)(Effect.interruptible(Effect.catchAllCause(effect, this.fail)), { scope: this.fibers })
-        return () => fiber.unsafeInterruptAsFork(fiber.id())
+        const fiber = Runtime.runFork(runtime)(Effect.interruptible(failing), { scope: this.fibers })
+        return () => {
+          wanted = false
+          fiber.unsafeInterruptAsFork(fiber.id())
+        }
       }
       const operators = yield* Scope.make()
       const main = yield* Effect.fork(Effect.interruptible(this.execute(operators)))
@@ -191,7 +208,7 @@ export abstract class StreamTask implements Invokable {
       yield* this.lock.hold(this.open)
       yield* Effect.forkIn(
         Effect.catchAllCause(
-          this.time.run(this.lock, Effect.suspend(() => Effect.map(this.chain.drain, () => this.chain.flush()))),
+          this.time.run(this.lock, this.slices.settle),
           this.fail
         ),
         this.fibers
@@ -276,6 +293,7 @@ export abstract class StreamTask implements Invokable {
         out: node.out,
         execute: this.slices.execute,
         fork: (effect) => this.fork(effect),
+        isBackpressured: () => this.chain.isBackpressured || this.chain.isParked,
         count: (name, n = 1) => {
           this.counters.set(name, (this.counters.get(name) ?? 0) + n)
         },
@@ -354,6 +372,7 @@ export abstract class StreamTask implements Invokable {
           if (node.phase === "running") yield* this.lock.hold(finish(node))
         }
       } else {
+        this.slices.quiesce()
         yield* this.lock.hold(this.quiesce)
       }
       yield* this.lock.hold(Effect.sync(() => {
@@ -434,9 +453,8 @@ export abstract class StreamTask implements Invokable {
 
   // ---------------------------------------------------------------------------------------------------------------- failing
 
-  /** Flink's handleAsyncException: fails the task from any of its fibers; an interruption of the fiber alone is none. */
-  protected readonly fail = (cause: Cause.Cause<any>): Effect.Effect<void> =>
-    Cause.isInterruptedOnly(cause) ? Effect.void : Effect.asVoid(Deferred.failCause(this.outcome, cause))
+  /** Flink's handleAsyncException: fails the task from any of its fibers; one that interrupts itself cancels it (CA-09, CA-18). */
+  protected readonly fail = (cause: Cause.Cause<any>): Effect.Effect<void> => Effect.asVoid(Deferred.failCause(this.outcome, cause))
 
   protected observe(phase: LifecyclePhase, operator?: string, checkpointId?: number): void {
     this.observer.observe({

@@ -306,6 +306,29 @@ describe("JsonLines.sink", () => {
       assert.deepStrictEqual(yield* fs.readDirectory(directory), [".part-0-0-run-0.jsonl.inprogress"])
     }).pipe(Effect.provide(NodeContext.layer)))
 
+  it.scoped("W2, W3: persist may run twice at once, and after the writer has closed it fails without touching a file", () =>
+    Effect.gen(function*() {
+      const { directory, fs } = yield* temporary
+      const scope = yield* Scope.make()
+      const writer = yield* Scope.extend(transactional<number>(directory, { flushBytes: 1 }).open(context(0)), scope)
+      yield* writer.write(1, undefined)!
+      const first = writer.prepare(1)
+      yield* Effect.all([first.persist, first.persist, first.persist], { concurrency: "unbounded" })
+      yield* writer.write(2, undefined)!
+      const second = writer.prepare(2)
+      writer.write(3, undefined)
+      const third = writer.prepare(3)
+      yield* Scope.close(scope, Exit.void)
+      yield* first.persist
+      for (const { committables: [part], persist } of [second, third]) {
+        assert.deepStrictEqual(
+          yield* Effect.exit(persist),
+          Exit.fail(new FileError({ operation: "write", file: part.temporary, reason: "the task has ended" }))
+        )
+      }
+      assert.deepStrictEqual((yield* fs.readDirectory(directory)).sort(), [0, 1].map((n) => `.part-0-${n}-run-0.jsonl.inprogress`))
+    }).pipe(Effect.provide(NodeContext.layer)))
+
   it.scoped("W4: recover removes nothing but this sink's hidden parts that the checkpoint does not name", () =>
     Effect.gen(function*() {
       const { directory, fs, path, write } = yield* temporary

@@ -1,5 +1,5 @@
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, FastCheck as fc } from "effect"
+import { Effect, Either, FastCheck as fc } from "effect"
 import { DataStream, Job, KeyedStream, OutputTag, StreamError } from "sluice"
 import type { JobOptions } from "sluice"
 import { collect } from "../../src/graph/StreamGraph.js"
@@ -138,14 +138,17 @@ describe("JobGraph, chaining", () => {
     ])
   })
 
-  it("a hundred thousand operators one behind the other are collected without a deep stack, each once, inputs first", () => {
+  it("a hundred thousand operators one behind the other are one task, and no deep stack", () => {
     let stream: Streams = numbers()
     for (let i = 0; i < 100_000; i++) stream = DataStream.map(stream, (n) => n)
-    const nodes = collect(Job.make("job", end(stream)).ends)
-    assert.strictEqual(nodes.length, 100_002)
+    const job = Job.make("job", end(stream))
+    const nodes = collect(job.ends)
+    assert.strictEqual(new Set(nodes).size, 100_002)
     const at = new Map(nodes.map((node, i) => [node, i]))
-    assert.strictEqual(at.size, nodes.length)
     assert.isTrue(nodes.every((node, i) => node._tag === "Source" || node.inputs.every((edge) => at.get(edge.node)! < i)))
+    const { edges, vertices } = explain(job).json
+    assert.deepStrictEqual([vertices.length, edges.length, vertices[0].operators.length], [1, 0, 100_002])
+    assert.strictEqual(new Set(vertices[0].operators.map(({ uid }) => uid)).size, 100_002)
   })
 
   it("a long chain is built in a number of steps that grows with its length, not with its square", () => {
@@ -368,6 +371,17 @@ describe("JobGraph, what is refused", () => {
     assert.strictEqual(error.job, "job")
     assert.strictEqual(error.node, node)
     assert.match(error.message, message)
+  })
+
+  it.each<readonly [string, Partial<JobOptions.CheckpointOptions>, RegExp]>([
+    ["no checkpoint at a time, with which the final one would be waited for in vain", { maxConcurrent: 0 }, /maxConcurrent/],
+    ["a number of checkpoints that is none", { maxConcurrent: NaN }, /maxConcurrent/],
+    ["keeping no checkpoint, with which a restart would find none", { retain: 0 }, /retain/],
+    ["a negative number of failures", { tolerableFailures: -1 }, /tolerableFailures/]
+  ])("%s", (_, options, message) => {
+    const explained = Effect.runSync(Effect.either(Job.explain(job, { checkpoint: { interval: "1 second", ...options } })))
+    if (Either.isRight(explained)) assert.fail("it was not refused")
+    assert.match(explained.left.message, message)
   })
 
   it("the largest that is allowed is not refused", () =>

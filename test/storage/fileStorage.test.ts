@@ -1,6 +1,6 @@
+import * as NodeContext from "@effect/platform-node/NodeContext"
 import * as FileSystem from "@effect/platform/FileSystem"
 import * as Path from "@effect/platform/Path"
-import * as NodeContext from "@effect/platform-node/NodeContext"
 import { describe, expect, it } from "@effect/vitest"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
@@ -9,15 +9,17 @@ import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import { execFileSync } from "node:child_process"
 import { CheckpointStorage, layerFileSystem } from "../../src/CheckpointStorage.js"
-import { thisProcess } from "../../src/storage/host.js"
 import * as file from "../../src/storage/fileStorage.js"
+import { thisProcess } from "../../src/storage/host.js"
 import { CheckpointCorrupt, StorageFailed } from "../../src/StreamError.js"
 import type { Storage } from "./conformance.js"
-import { conformance, metadataOf, put, someBytes, writePieces } from "./conformance.js"
+import { conformance, failure, metadataOf, put, someBytes, writePieces } from "./conformance.js"
 import type { Around, Call } from "./interceptedFileSystem.js"
 import { changes, failing, intercept, powerCut, systemError } from "./interceptedFileSystem.js"
 
-const temporary = Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirectoryScoped({ prefix: "sluice-storage-" })).pipe(Effect.orDie)
+const temporary = Effect.flatMap(FileSystem.FileSystem, (fs) => fs.makeTempDirectoryScoped({ prefix: "sluice-storage-" })).pipe(
+  Effect.orDie
+)
 
 conformance("file", Effect.flatMap(temporary, file.make).pipe(Effect.provide(NodeContext.layer)))
 
@@ -75,7 +77,7 @@ describe("fileStorage: layout", () => {
       yield* Effect.scoped(Effect.flatMap(open(`${directory}/new`), (store) => put(store, 1)))
       const store = yield* open(path.relative(path.resolve("."), `${directory}/new`))
       expect(yield* store.list).toEqual([1])
-      expect(yield* Effect.flip(open(`${directory}/new`))).toMatchObject({
+      expect(yield* failure(open(`${directory}/new`))).toMatchObject({
         _tag: "JobAlreadyRunning",
         job: "flights",
         holder: expect.stringContaining(`pid ${thisProcess.pid} on ${thisProcess.name}`)
@@ -89,7 +91,10 @@ describe("fileStorage: layout", () => {
       const storage = yield* file.make(directory)
       yield* Effect.scoped(Effect.flatMap(storage.open("flights"), (store) => put(store, 1)))
       yield* fs.rename(`${directory}/flights`, `${directory}/Flights`)
-      expect(yield* Effect.flip(storage.open("Flights"))).toMatchObject({ _tag: "StorageFailed", reason: expect.stringContaining("job flights") })
+      expect(yield* failure(storage.open("Flights"))).toMatchObject({
+        _tag: "StorageFailed",
+        reason: expect.stringContaining("job flights")
+      })
     }).pipe(Effect.provide(NodeContext.layer)))
 })
 
@@ -99,11 +104,17 @@ describe("fileStorage: damage", () => {
     const fs = yield* FileSystem.FileSystem
     const store = yield* (yield* file.make(directory)).open("flights")
     const writer = yield* store.begin(1)
-    const handles = [yield* writePieces(writer, "a", someBytes(80)), yield* writePieces(writer, "b", someBytes(1)), yield* writePieces(writer, "c")]
+    const handles = [
+      yield* writePieces(writer, "a", someBytes(80)),
+      yield* writePieces(writer, "b", someBytes(1)),
+      yield* writePieces(writer, "c")
+    ]
     yield* writer.complete(metadataOf(1, handles))
     /** reads everything of the checkpoint */
-    const read = Effect.flatMap(store.metadata(1), ({ operators }) =>
-      Effect.forEach(operators[0].subtasks, ({ handle }) => store.read(1, handle!), { discard: true }))
+    const read = Effect.flatMap(
+      store.metadata(1),
+      ({ operators }) => Effect.forEach(operators[0].subtasks, ({ handle }) => store.read(1, handle!), { discard: true })
+    )
     const names = (yield* fs.readDirectory(store.location(1))).map((name) => `${store.location(1)}/${name}`)
     expect(names.length).toBe(4)
     yield* read
@@ -119,7 +130,7 @@ describe("fileStorage: damage", () => {
           const bytes = Uint8Array.from(whole)
           bytes[i] ^= 1 << (i % 8)
           yield* fs.writeFile(name, bytes)
-          const error = yield* Effect.flip(read)
+          const error = yield* failure(read)
           expect(error, `${name} at ${i}`).toBeInstanceOf(CheckpointCorrupt)
           expect(error).toMatchObject({ file: name })
           expect((error as CheckpointCorrupt).found).not.toBe((error as CheckpointCorrupt).expected)
@@ -135,7 +146,7 @@ describe("fileStorage: damage", () => {
       for (const name of names) {
         const whole = yield* fs.readFile(name)
         const corrupt = Effect.gen(function*() {
-          const error = yield* Effect.flip(read)
+          const error = yield* failure(read)
           expect(error).toBeInstanceOf(CheckpointCorrupt)
           expect(error).toMatchObject({ file: name })
           return error as CheckpointCorrupt
@@ -160,10 +171,14 @@ describe("fileStorage: damage", () => {
     Effect.gen(function*() {
       const { fs, store } = yield* damaged
       yield* fs.rename(store.location(1), store.location(5))
-      expect(yield* Effect.flip(store.metadata(5))).toMatchObject({ _tag: "CheckpointCorrupt", expected: "checkpoint 5", found: "checkpoint 1" })
+      expect(yield* failure(store.metadata(5))).toMatchObject({
+        _tag: "CheckpointCorrupt",
+        expected: "checkpoint 5",
+        found: "checkpoint 1"
+      })
       const text = yield* fs.readFileString(`${store.location(5)}/_metadata`)
       yield* fs.writeFileString(`${store.location(5)}/_metadata`, text.replace(" 1 ", " 2 "))
-      expect(yield* Effect.flip(store.metadata(5))).toMatchObject({ _tag: "CheckpointCorrupt", found: "format version 2" })
+      expect(yield* failure(store.metadata(5))).toMatchObject({ _tag: "CheckpointCorrupt", found: "format version 2" })
     }).pipe(Effect.provide(NodeContext.layer)))
 
   it.scoped("H2: a bad sector is damage, a forbidden file is not", () =>
@@ -178,11 +193,11 @@ describe("fileStorage: damage", () => {
       const store = yield* (yield* within(directory, around)).open("flights")
       const handle = yield* put(store, 1)
       code = "EIO"
-      expect(yield* Effect.flip(store.metadata(1))).toMatchObject({ _tag: "CheckpointCorrupt", found: "unreadable: text (EIO)" })
-      expect(yield* Effect.flip(store.read(1, handle))).toMatchObject({ _tag: "CheckpointCorrupt", found: "unreadable: text (EIO)" })
+      expect(yield* failure(store.metadata(1))).toMatchObject({ _tag: "CheckpointCorrupt", found: "unreadable: text (EIO)" })
+      expect(yield* failure(store.read(1, handle))).toMatchObject({ _tag: "CheckpointCorrupt", found: "unreadable: text (EIO)" })
       code = "EACCES"
-      expect(yield* Effect.flip(store.metadata(1))).toMatchObject({ _tag: "StorageFailed", operation: "read", reason: "text (EACCES)" })
-      expect(yield* Effect.flip(store.read(1, handle))).toMatchObject({ _tag: "StorageFailed", operation: "read", reason: "text (EACCES)" })
+      expect(yield* failure(store.metadata(1))).toMatchObject({ _tag: "StorageFailed", operation: "read", reason: "text (EACCES)" })
+      expect(yield* failure(store.read(1, handle))).toMatchObject({ _tag: "StorageFailed", operation: "read", reason: "text (EACCES)" })
     }).pipe(Effect.provide(NodeContext.layer)))
 
   it.scoped("D4: a damaged _progress fails `open` and is never taken for a job without a past", () =>
@@ -197,7 +212,7 @@ describe("fileStorage: damage", () => {
         const bytes = Uint8Array.from(whole)
         bytes[i] ^= 1 << (i % 8)
         yield* fs.writeFile(name, bytes)
-        expect(yield* Effect.flip(Effect.scoped(storage.open("flights")))).toMatchObject({
+        expect(yield* failure(Effect.scoped(storage.open("flights")))).toMatchObject({
           _tag: "StorageFailed",
           operation: "open",
           path: name,
@@ -344,7 +359,10 @@ describe("fileStorage: one run", () => {
   const takeOver = Effect.fnUntraced(function*(directory: string) {
     const fs = yield* FileSystem.FileSystem
     const lock = `${directory}/flights/_lock`
-    yield* fs.writeFileString(`${lock}.x`, JSON.stringify({ token: "other", pid: 7, host: "elsewhere", born: 1, startedAt: "2024-01-01T00:00:00.000Z" }))
+    yield* fs.writeFileString(
+      `${lock}.x`,
+      JSON.stringify({ token: "other", pid: 7, host: "elsewhere", born: 1, startedAt: "2024-01-01T00:00:00.000Z" })
+    )
     yield* fs.rename(`${lock}.x`, lock)
   })
   const tookOver = { _tag: "StorageFailed", reason: "another run took over the job (pid 7 on elsewhere, since 2024-01-01T00:00:00.000Z)" }
@@ -361,10 +379,10 @@ describe("fileStorage: one run", () => {
         const handle = yield* writePieces(writer, "a", someBytes(10))
         const before = yield* files(directory)
         yield* takeOver(directory)
-        expect(yield* Effect.flip(writer.complete(metadataOf(2, [handle])))).toMatchObject({ ...tookOver, path: store.location(2) })
-        expect(yield* Effect.flip(store.begin(3))).toMatchObject(tookOver)
-        expect(yield* Effect.flip(store.discard(1))).toMatchObject(tookOver)
-        expect(yield* Effect.flip(store.finish(1, []))).toMatchObject(tookOver)
+        expect(yield* failure(writer.complete(metadataOf(2, [handle])))).toMatchObject({ ...tookOver, path: store.location(2) })
+        expect(yield* failure(store.begin(3))).toMatchObject(tookOver)
+        expect(yield* failure(store.discard(1))).toMatchObject(tookOver)
+        expect(yield* failure(store.finish(1, []))).toMatchObject(tookOver)
         return before
       }))
       expect(yield* files(directory)).toEqual(before)
@@ -375,10 +393,12 @@ describe("fileStorage: one run", () => {
     Effect.gen(function*() {
       const directory = yield* temporary
       const storage = yield* within(directory, (call, effect) =>
-        call.op === "sync" && call.path.endsWith("chk-1.inprogress") ? Effect.zipRight(Effect.orDie(Effect.provide(takeOver(directory), NodeContext.layer)), effect) : effect)
+        call.op === "sync" && call.path.endsWith("chk-1.inprogress")
+          ? Effect.zipRight(Effect.orDie(Effect.provide(takeOver(directory), NodeContext.layer)), effect)
+          : effect)
       const store = yield* storage.open("flights")
       const writer = yield* store.begin(1)
-      expect(yield* Effect.flip(writer.complete(metadataOf(1)))).toMatchObject(tookOver)
+      expect(yield* failure(writer.complete(metadataOf(1)))).toMatchObject(tookOver)
       expect(yield* store.list).toEqual([])
     }).pipe(Effect.provide(NodeContext.layer)))
 
@@ -390,21 +410,46 @@ describe("fileStorage: one run", () => {
       const writer = yield* store.begin(1)
       yield* takeOver(directory)
       yield* fs.remove(`${directory}/flights/chk-1.inprogress`, { recursive: true })
-      expect(yield* Effect.flip(writePieces(writer, "a", someBytes(10)))).toMatchObject(tookOver)
-      expect(yield* Effect.flip(writer.complete(metadataOf(1)))).toMatchObject(tookOver)
+      expect(yield* failure(writePieces(writer, "a", someBytes(10)))).toMatchObject(tookOver)
+      expect(yield* failure(writer.complete(metadataOf(1)))).toMatchObject(tookOver)
+    }).pipe(Effect.provide(NodeContext.layer)))
+
+  it.scoped("a run whose mark could not be written has not finished, and later writes do not say that it has", () =>
+    Effect.gen(function*() {
+      const directory = yield* temporary
+      let full = false
+      const around = failing((call) => full && call.op === "write" ? systemError("ENOSPC", "no space left on device", call) : undefined)
+      const storage = yield* within(directory, around)
+      yield* Effect.scoped(Effect.gen(function*() {
+        const store = yield* storage.open("flights")
+        yield* put(store, 1)
+        full = true
+        expect(yield* failure(store.finish(1, []))).toMatchObject({ _tag: "StorageFailed", reason: "no space left on device (ENOSPC)" })
+        full = false
+        expect([yield* store.list, yield* store.finished]).toEqual([[1], undefined])
+        yield* (yield* store.begin(2)).abort
+      }))
+      const store = yield* storage.open("flights")
+      expect([yield* store.list, yield* store.finished, yield* store.highestId]).toEqual([[1], undefined, 2])
     }).pipe(Effect.provide(NodeContext.layer)))
 
   it.scoped("a run that finished but could not discard what it did not keep leaves that to the next open", () =>
     Effect.gen(function*() {
       const directory = yield* temporary
       let broken = false
-      const around = failing((call) => broken && call.op === "rename" && call.path.endsWith("chk-1") ? systemError("EIO", "i/o error", call) : undefined)
+      const around = failing((call) =>
+        broken && call.op === "rename" && call.path.endsWith("chk-1") ? systemError("EIO", "i/o error", call) : undefined
+      )
       const storage = yield* within(directory, around)
       yield* Effect.scoped(Effect.gen(function*() {
         const store = yield* storage.open("flights")
         for (const id of [1, 2, 3]) yield* put(store, id)
         broken = true
-        expect(yield* Effect.flip(store.finish(3, [2]))).toMatchObject({ _tag: "StorageFailed", operation: "discard", reason: "i/o error (EIO)" })
+        expect(yield* failure(store.finish(3, [2]))).toMatchObject({
+          _tag: "StorageFailed",
+          operation: "discard",
+          reason: "i/o error (EIO)"
+        })
         expect(yield* store.list).toEqual([2, 1])
       }))
       broken = false
@@ -453,37 +498,47 @@ describe("fileStorage: writing", () => {
       expect(found).toEqual(pieces.map(() => 1))
     }).pipe(Effect.provide(NodeContext.layer)))
 
-  it.scoped("closes the file however its body ends, and not while a write is on its way (F2)", () =>
-    Effect.gen(function*() {
-      const directory = yield* temporary
-      const trace: Array<string> = []
-      const writing = yield* Deferred.make<void>()
-      const go = yield* Deferred.make<void>()
-      const storage = yield* within(directory, (call, effect) => {
-        if (!/chk-1.inprogress\/./.test(call.path)) return effect
-        const name = call.path.slice(call.path.lastIndexOf("/") + 1)
-        const held = name === "slow" && call.op === "write"
-          ? Effect.zipRight(Deferred.succeed(writing, undefined), Effect.zipRight(Deferred.await(go), effect))
-          : effect
-        return Effect.tap(held, () => Effect.sync(() => trace.push(`${call.op} ${name}`)))
-      })
-      const store = yield* storage.open("flights")
-      const writer = yield* store.begin(1)
-      yield* Effect.flip(writer.write("fails", (append) => Effect.zipRight(append(someBytes(3)), Effect.fail("no more"))))
-      yield* Effect.exit(writer.write("dies", () => Effect.die("a bug")))
-      const fiber = yield* Effect.fork(writer.write("slow", (append) => append(someBytes(1 << 20))))
-      yield* Deferred.await(writing)
-      const interrupted = yield* Effect.fork(Fiber.interrupt(fiber))
-      yield* Effect.yieldNow()
-      expect(trace.filter((line) => line.endsWith("slow"))).toEqual(["open slow"])
-      yield* Deferred.succeed(go, undefined)
-      expect(Exit.isInterrupted(yield* Fiber.join(interrupted))).toBe(true)
-      expect(trace).toEqual([
-        ...["open fails", "remove fails", "close fails"],
-        ...["open dies", "remove dies", "close dies"],
-        ...["open slow", "write slow", "remove slow", "close slow"]
-      ])
-    }).pipe(Effect.provide(NodeContext.layer)))
+  it.scoped.each([1 << 20, 10])(
+    "closes the file however its body ends, and not while a write is on its way (F2): %i bytes",
+    (length) =>
+      Effect.gen(function*() {
+        const directory = yield* temporary
+        const trace: Array<string> = []
+        const writing = yield* Deferred.make<void>()
+        const go = yield* Deferred.make<void>()
+        const storage = yield* within(directory, (call, effect) => {
+          if (!/chk-1.inprogress\/./.test(call.path)) return effect
+          const name = call.path.slice(call.path.lastIndexOf("/") + 1)
+          const held = name === "slow" && call.op === "write"
+            ? Effect.zipRight(Deferred.succeed(writing, undefined), Effect.zipRight(Deferred.await(go), effect))
+            : effect
+          return Effect.tap(held, () => Effect.sync(() => trace.push(`${call.op} ${name}`)))
+        })
+        const store = yield* storage.open("flights")
+        const writer = yield* store.begin(1)
+        yield* failure(writer.write("fails", (append) => Effect.zipRight(append(someBytes(3)), Effect.fail("no more"))))
+        yield* Effect.exit(writer.write("dies", () => Effect.die("a bug")))
+        const fiber = yield* Effect.fork(writer.write("slow", (append) => append(someBytes(length))))
+        yield* Deferred.await(writing)
+        const interrupted = yield* Effect.fork(Fiber.interrupt(fiber))
+        yield* Effect.yieldNow()
+        expect(trace.filter((line) => line.endsWith("slow"))).toEqual(["open slow"])
+        yield* Deferred.succeed(go, undefined)
+        expect(Exit.isInterrupted(yield* Fiber.join(interrupted))).toBe(true)
+        expect(trace).toEqual([
+          "open fails",
+          "remove fails",
+          "close fails",
+          "open dies",
+          "remove dies",
+          "close dies",
+          "open slow",
+          "write slow",
+          "remove slow",
+          "close slow"
+        ])
+      }).pipe(Effect.provide(NodeContext.layer))
+  )
 
   it.scoped("a body that hides a failed append still fails", () =>
     Effect.gen(function*() {
@@ -491,11 +546,13 @@ describe("fileStorage: writing", () => {
       let full = true
       const storage = yield* within(
         directory,
-        failing((call) => full && call.op === "write" && call.path.endsWith("/a") ? systemError("ENOSPC", "no space left on device", call) : undefined)
+        failing((call) =>
+          full && call.op === "write" && call.path.endsWith("/a") ? systemError("ENOSPC", "no space left on device", call) : undefined
+        )
       )
       const store = yield* storage.open("flights")
       const writer = yield* store.begin(1)
-      const error = yield* Effect.flip(writer.write("a", (append) =>
+      const error = yield* failure(writer.write("a", (append) =>
         Effect.gen(function*() {
           yield* Effect.ignore(append(someBytes(1 << 20)))
           full = false
@@ -528,7 +585,7 @@ describe("fileStorage: failing systems", () => {
         left = Infinity
         if (Exit.isFailure(result)) {
           cases++
-          const error = yield* Effect.flip(result)
+          const error = yield* failure(result)
           expect(error, `at ${n}`).toMatchObject({ _tag: "StorageFailed", reason: "no space left on device (ENOSPC)" })
           expect((error as StorageFailed).path).toContain(`${directory}/flights`)
           expect(yield* store.list, `at ${n}`).toEqual([1])
@@ -553,38 +610,43 @@ describe("fileStorage: failing systems", () => {
     }
   })()
 
-  it.scoped.runIf(mounts)("a disk that is really full fails a checkpoint, leaves the one before, and takes the next when there is space", () =>
-    Effect.gen(function*() {
-      const directory = yield* temporary
-      const path = `${directory}/disk`
-      execFileSync("mkdir", [path])
-      yield* Effect.acquireRelease(
-        Effect.sync(() => execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", path])),
-        () => Effect.sync(() => execFileSync("umount", [path]))
-      )
-      const store = yield* (yield* file.make(path)).open("flights")
-      const handle = yield* put(store, 1)
-      const writer = yield* store.begin(2)
-      expect(yield* Effect.flip(writePieces(writer, "count-0", someBytes(200_000)))).toMatchObject({
-        _tag: "StorageFailed",
-        operation: "write",
-        path: `${path}/flights/chk-2.inprogress/count-0`,
-        reason: "no space left on device (ENOSPC)"
-      })
-      yield* writer.abort
-      expect(yield* store.list).toEqual([1])
-      expect(yield* store.read(1, handle)).toStrictEqual(someBytes(100, 1))
-      yield* put(store, 3, someBytes(10_000))
-      expect(yield* store.list).toEqual([3, 1])
-    }).pipe(Effect.provide(NodeContext.layer)))
+  it.scoped.runIf(mounts)(
+    "a disk that is really full fails a checkpoint, leaves the one before, and takes the next when there is space",
+    () =>
+      Effect.gen(function*() {
+        const directory = yield* temporary
+        const path = `${directory}/disk`
+        execFileSync("mkdir", [path])
+        yield* Effect.acquireRelease(
+          Effect.sync(() => execFileSync("mount", ["-t", "tmpfs", "-o", "size=64k", "tmpfs", path])),
+          () => Effect.sync(() => execFileSync("umount", [path]))
+        )
+        const store = yield* (yield* file.make(path)).open("flights")
+        const handle = yield* put(store, 1)
+        const writer = yield* store.begin(2)
+        expect(yield* failure(writePieces(writer, "count-0", someBytes(200_000)))).toMatchObject({
+          _tag: "StorageFailed",
+          operation: "write",
+          path: `${path}/flights/chk-2.inprogress/count-0`,
+          reason: "no space left on device (ENOSPC)"
+        })
+        yield* writer.abort
+        expect(yield* store.list).toEqual([1])
+        expect(yield* store.read(1, handle)).toStrictEqual(someBytes(100, 1))
+        yield* put(store, 3, someBytes(10_000))
+        expect(yield* store.list).toEqual([3, 1])
+      }).pipe(Effect.provide(NodeContext.layer))
+  )
 
   it.scoped("a directory that cannot be used fails `open` with its path and what is wrong with it", () =>
     Effect.gen(function*() {
       const directory = yield* temporary
       const fs = yield* FileSystem.FileSystem
       yield* fs.writeFileString(`${directory}/file`, "")
-      const open = (directory: string) => Effect.flip(Effect.scoped(Effect.flatMap(file.make(directory), (storage) => storage.open("flights"))))
-      expect(yield* open(`${directory}/file`)).toEqual(new StorageFailed({ operation: "open", path: `${directory}/file`, reason: "not a directory" }))
+      const open = (directory: string) => failure(Effect.scoped(Effect.flatMap(file.make(directory), (storage) => storage.open("flights"))))
+      expect(yield* open(`${directory}/file`)).toEqual(
+        new StorageFailed({ operation: "open", path: `${directory}/file`, reason: "not a directory" })
+      )
       expect(yield* open(`${directory}/file/below`)).toEqual(
         new StorageFailed({ operation: "open", path: `${directory}/file/below`, reason: "not a directory (ENOTDIR)" })
       )
@@ -595,7 +657,11 @@ describe("fileStorage: failing systems", () => {
           reason: "its parent directory does not exist: no such file or directory (ENOENT)"
         })
       )
-      expect(yield* open(`${directory}/a\0b`)).toMatchObject({ _tag: "StorageFailed", operation: "open", reason: expect.stringMatching(/null bytes/) })
+      expect(yield* open(`${directory}/a\0b`)).toMatchObject({
+        _tag: "StorageFailed",
+        operation: "open",
+        reason: expect.stringMatching(/null bytes/)
+      })
       yield* fs.makeDirectory(`${directory}/taken`)
       yield* fs.writeFileString(`${directory}/taken/flights`, "")
       expect(yield* open(`${directory}/taken`)).toEqual(
@@ -610,7 +676,7 @@ describe("fileStorage: failing systems", () => {
         within(directory, failing((call) => ops(call) ? systemError("EACCES", "permission denied", call) : undefined)).pipe(
           Effect.flatMap((storage) => storage.open("flights")),
           Effect.scoped,
-          Effect.flip
+          failure
         )
       const reason = "permission denied (EACCES)"
       expect(yield* denied(() => true)).toEqual(new StorageFailed({ operation: "open", path: directory, reason }))
@@ -618,9 +684,11 @@ describe("fileStorage: failing systems", () => {
       expect(yield* denied((call) => call.op === "open" && call.to === "wx")).toEqual(
         new StorageFailed({ operation: "lock", path: `${directory}/flights/_lock`, reason })
       )
-      const noop = FileSystem.makeNoop({ makeDirectory: (path) => Effect.fail(systemError("EROFS", "read-only file system", { op: "makeDirectory", path })) })
+      const noop = FileSystem.makeNoop({
+        makeDirectory: (path) => Effect.fail(systemError("EROFS", "read-only file system", { op: "makeDirectory", path }))
+      })
       const without = yield* Effect.provideService(file.make(directory), FileSystem.FileSystem, noop)
-      expect(yield* Effect.flip(Effect.scoped(without.open("flights")))).toEqual(
+      expect(yield* failure(Effect.scoped(without.open("flights")))).toEqual(
         new StorageFailed({ operation: "open", path: directory, reason: "read-only file system (EROFS)" })
       )
     }).pipe(Effect.provide(NodeContext.layer)))
@@ -630,7 +698,11 @@ describe("fileStorage: failing systems", () => {
       const directory = yield* temporary
       const storage = yield* within(
         directory,
-        failing((call) => call.op === "sync" && !/\/(_[a-z]+(\.new)?|count-0)$/.test(call.path) ? systemError("EPERM", "operation not permitted", call) : undefined)
+        failing((call) =>
+          call.op === "sync" && !/\/(_[a-z]+(\.new)?|count-0)$/.test(call.path)
+            ? systemError("EPERM", "operation not permitted", call)
+            : undefined
+        )
       )
       const store = yield* storage.open("flights")
       yield* put(store, 1)

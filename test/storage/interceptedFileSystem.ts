@@ -6,13 +6,28 @@ import * as FileSystem from "@effect/platform/FileSystem"
 import * as Effect from "effect/Effect"
 
 export interface Call {
-  readonly op: "open" | "close" | "write" | "sync" | "read" | "rename" | "remove" | "makeDirectory" | "readFile" | "readDirectory" | "stat" | "access"
+  readonly op:
+    | "open"
+    | "close"
+    | "write"
+    | "sync"
+    | "read"
+    | "rename"
+    | "remove"
+    | "makeDirectory"
+    | "readFile"
+    | "readDirectory"
+    | "stat"
+    | "access"
   readonly path: string
   /** where `rename` moves it, or the flag of `open` */
   readonly to?: string | undefined
 }
 
-export type Around = <A, R>(call: Call, effect: Effect.Effect<A, PlatformError.PlatformError, R>) => Effect.Effect<A, PlatformError.PlatformError, R>
+export type Around = <A, R>(
+  call: Call,
+  effect: Effect.Effect<A, PlatformError.PlatformError, R>
+) => Effect.Effect<A, PlatformError.PlatformError, R>
 
 const changing = new Set(["open", "write", "sync", "rename", "remove", "makeDirectory"])
 

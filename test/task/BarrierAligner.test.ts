@@ -23,6 +23,8 @@ const triggered = (id: number) => `trigger ${id}`
 const subsumed = (id: number) => `abort ${id} SUBSUMED`
 const declined = (id: number) => `abort ${id} DECLINED_ON_CANCELLATION_BARRIER`
 
+const ascending = (numbers: Iterable<number>): ReadonlyArray<number> => Array.from(numbers).sort((a, b) => a - b)
+
 /** equality of flat lists; chai's own is too slow for a hundred thousand of them */
 const same = (found: ReadonlyArray<unknown>, expected: ReadonlyArray<unknown>): void => {
   if (found.length !== expected.length || found.some((each, i) => each !== expected[i])) assert.deepStrictEqual(found, expected)
@@ -69,7 +71,7 @@ const follow = (gate: Gate, rows: ReadonlyArray<Row>): void =>
   rows.forEach(([event, blocked, outcome = []], i) => {
     if (event._tag === "Data") assert.isFalse(gate.blocked.has(event.channel), `row ${i}: data passes`)
     else assert.deepStrictEqual(gate.take(event), outcome, `row ${i}: outcome`)
-    assert.deepStrictEqual(Array.from(gate.blocked).sort(), blocked, `row ${i}: blocked`)
+    assert.deepStrictEqual(ascending(gate.blocked), blocked, `row ${i}: blocked`)
   })
 
 describe("BarrierAligner", () => {
@@ -254,7 +256,11 @@ describe("BarrierAligner", () => {
   }
 
   const anyRun = fc.integer({ min: 1, max: 4 }).chain((channels) =>
-    fc.record({ channels: fc.constant(channels), events: fc.array(anyEvent(channels), { maxLength: 40, size: "max" }), restored: fc.nat({ max: 2 }) })
+    fc.record({
+      channels: fc.constant(channels),
+      events: fc.array(anyEvent(channels), { maxLength: 40, size: "max" }),
+      restored: fc.nat({ max: 2 })
+    })
   )
 
   /** B1 to B5 as they are worded: a table of what became of each checkpoint, and who has given its barrier */
@@ -273,7 +279,7 @@ describe("BarrierAligner", () => {
     }
 
     get blocked(): ReadonlyArray<number> {
-      return this.pending === undefined ? [] : Array.from(this.given.get(this.pending)!).sort()
+      return this.pending === undefined ? [] : ascending(this.given.get(this.pending)!)
     }
 
     private changesNothing(id: number): boolean {
@@ -328,7 +334,7 @@ describe("BarrierAligner", () => {
         const model = new Model(channels, restored)
         for (const event of events) {
           same(gate.take(event), model.take(event))
-          same(Array.from(gate.blocked).sort(), model.blocked)
+          same(ascending(gate.blocked), model.blocked)
         }
       }),
       { numRuns: 4_000 }
@@ -377,14 +383,18 @@ describe("BarrierAligner", () => {
     const mark = lawless
       ? fc.constantFrom("B", "B", "B", "B", "B", "B", "X", "none")
       : fc.constant("B")
-    const cut = lawless ? fc.oneof({ weight: 3, arbitrary: fc.constant(Infinity) }, { weight: 1, arbitrary: fc.nat({ max: 12 }) }) : fc.constant(Infinity)
-    return fc.tuple(fc.array(fc.tuple(data, mark), { minLength: checkpoints, maxLength: checkpoints }), data, cut).map(([marks, rest, length]) => {
-      const items: Array<Item> = marks.flatMap(([before, what], i): Array<Item> => [
-        ...before,
-        ...(what === "B" ? [B(i + 1, channel)] : what === "X" ? [X(i + 1, channel)] : [])
-      ])
-      return [...[...items, ...rest].slice(0, length), E(channel)]
-    })
+    const cut = lawless
+      ? fc.oneof({ weight: 3, arbitrary: fc.constant(Infinity) }, { weight: 1, arbitrary: fc.nat({ max: 12 }) })
+      : fc.constant(Infinity)
+    return fc.tuple(fc.array(fc.tuple(data, mark), { minLength: checkpoints, maxLength: checkpoints }), data, cut).map(
+      ([marks, rest, length]) => {
+        const items: Array<Item> = marks.flatMap(([before, what], i): Array<Item> => [
+          ...before,
+          ...(what === "B" ? [B(i + 1, channel)] : what === "X" ? [X(i + 1, channel)] : [])
+        ])
+        return [...[...items, ...rest].slice(0, length), E(channel)]
+      }
+    )
   }
 
   const traffic = (lawless: boolean) =>

@@ -108,7 +108,10 @@ const scenario = fc.record({
       },
       {
         weight: 2,
-        arbitrary: fc.record({ _tag: fc.constant("watermark" as const), timestamp: fc.oneof(fc.nat({ max: 99 }), fc.constant(Watermark.MAX)) })
+        arbitrary: fc.record({
+          _tag: fc.constant("watermark" as const),
+          timestamp: fc.oneof(fc.nat({ max: 99 }), fc.constant(Watermark.MAX))
+        })
       },
       { weight: 2, arbitrary: fc.record({ _tag: fc.constant("status" as const), idle: fc.boolean() }) },
       { weight: 1, arbitrary: fc.constant({ _tag: "barrier" as const }) },

@@ -36,7 +36,8 @@ const follow = (channels: number, rows: ReadonlyArray<Row>): void => {
 }
 
 describe("WatermarkValve", () => {
-  it("WM-01: one channel: its watermarks, less those that go back", () => follow(1, [[0, 0, [0]], [0, 25, [25]], [0, 18, []], [0, 42, [42]]]))
+  it("WM-01: one channel: its watermarks, less those that go back", () =>
+    follow(1, [[0, 0, [0]], [0, 25, [25]], [0, 18, []], [0, 42, [42]]]))
 
   it("WM-03: several channels: the least of them; what goes back on its channel gives nothing", () =>
     follow(3, [[0, 25, []], [1, 10, []], [2, 17, [10]], [0, 12, []], [1, 8, []], [2, 15, []]]))

@@ -34,11 +34,13 @@ it("L5: a timer every 5 ms and a checkpoint every 20 ms both get on while the so
     gap = Math.max(gap, now - last - 1)
     last = now
   }, 1)
-  const metrics = await Effect.runPromise(Effect.gen(function*() {
-    const handle = yield* Job.start(job, { checkpoint: { interval: "20 millis" } })
-    yield* Effect.sleep(RUN_MS)
-    return yield* handle.metrics
-  }).pipe(Effect.scoped, Effect.provide(Logger.remove(Logger.defaultLogger))))
+  const metrics = await Effect.runPromise(
+    Effect.gen(function*() {
+      const handle = yield* Job.start(job, { checkpoint: { interval: "20 millis" } })
+      yield* Effect.sleep(RUN_MS)
+      return yield* handle.metrics
+    }).pipe(Effect.scoped, Effect.provide(Logger.remove(Logger.defaultLogger)))
+  )
   clearInterval(watch)
   const report = `${records} records, ${fired} of ${RUN_MS / 5} timers, ${metrics.checkpoints.completed} of ${RUN_MS / 20} checkpoints, ` +
     `largest event-loop gap ${gap.toFixed(1)} ms`
