@@ -66,6 +66,7 @@ export class TimestampsAndWatermarks<A> implements PushOperator<A, A> {
   }
 
   endBatch(out: Output<A>): void {
+    if (this.idle) return
     if (this.restored !== undefined) this.resume(this.restored, out)
     if (this.strategy.fromHighest !== undefined && this.highest !== Watermark.MIN) {
       this.advance(this.strategy.fromHighest(this.highest), out)

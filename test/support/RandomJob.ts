@@ -45,7 +45,7 @@ export const spec: fc.Arbitrary<Spec> = fc.record({
   steps: fc.array(
     fc.oneof(
       fc.record({
-        op: fc.constantFrom("map", "filter", "flatMap", "mapEffect", "tap"),
+        op: fc.constantFrom("map" as const, "filter" as const, "flatMap" as const, "mapEffect" as const, "tap" as const),
         parallelism: fc.option(parallelism, { nil: undefined })
       }),
       fc.record({ op: fc.constant("rebalance" as const) })
