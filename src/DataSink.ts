@@ -85,11 +85,11 @@ export type DataSink<A, E = never, R = never> = {
  * @since 0.1.0
  * @category constructors
  */
-export const make = <A, E, R>(options: {
+export const make = <A, E, R, E2 = never>(options: {
   readonly name: string
   /** acquired when the task opens, released when it closes */
-  readonly open: (ctx: SinkContext) => Effect.Effect<SinkWriter<A, E>, E, R>
-}): DataSink<A, E, Exclude<R, Scope.Scope>> => ({ _tag: "WriterSink", name: options.name, open: options.open as any })
+  readonly open: (ctx: SinkContext) => Effect.Effect<SinkWriter<A, E2>, E, R>
+}): DataSink<A, E | E2, Exclude<R, Scope.Scope>> => ({ _tag: "WriterSink", name: options.name, open: options.open as any })
 
 /**
  * Makes a transactional sink. A committable says what to make visible; it is stored in checkpoints: plain data, or with a schema.
@@ -97,13 +97,13 @@ export const make = <A, E, R>(options: {
  * @since 0.1.0
  * @category constructors
  */
-export const transactional = <A, C, E, R, E2 = never, R2 = never>(options: {
+export const transactional = <A, C, E, R, E2 = never, R2 = never, E3 = never>(options: {
   readonly name: string
   readonly committable?: Schema.Schema<C, any> | undefined
-  readonly open: (ctx: SinkContext) => Effect.Effect<TransactionWriter<A, C, E>, E, R>
+  readonly open: (ctx: SinkContext) => Effect.Effect<TransactionWriter<A, C, E3>, E, R>
   /** once in each attempt, before any subtask opens: remove what dead attempts left, except what is `restored` */
   readonly recover?: ((restored: ReadonlyArray<C>, ctx: SinkContext) => Effect.Effect<void, E2, R2>) | undefined
-}): DataSink<A, E | E2, Exclude<R, Scope.Scope> | R2> => ({
+}): DataSink<A, E | E2 | E3, Exclude<R, Scope.Scope> | R2> => ({
   _tag: "TransactionalSink",
   name: options.name,
   committable: options.committable,

@@ -66,15 +66,15 @@ export interface DataSource<out A, out E = never, out R = never> {
  * @since 0.1.0
  * @category constructors
  */
-export const make = <S, P, A, E1 = never, R1 = never, E2 = never, R2 = never>(options: {
+export const make = <S, P, A, E1 = never, R1 = never, E2 = never, R2 = never, E3 = never>(options: {
   readonly name: string
   readonly boundedness?: "bounded" | "unbounded" | undefined
   readonly splits: Effect.Effect<ReadonlyArray<S>, E1, R1>
   readonly split?: Schema.Schema<S, any> | undefined
   readonly position?: Schema.Schema<P, any> | undefined
   /** opens a split at a position, or at its start; the Scope closes when the split has been read or the task ends */
-  readonly read: (split: S, position: P | undefined) => Effect.Effect<SplitReader<A, P, E2>, E2, R2>
-}): DataSource<A, E1 | E2, R1 | Exclude<R2, Scope.Scope>> => ({
+  readonly read: (split: S, position: P | undefined) => Effect.Effect<SplitReader<A, P, E3>, E2, R2>
+}): DataSource<A, E1 | E2 | E3, R1 | Exclude<R2, Scope.Scope>> => ({
   _tag: "DataSource",
   name: options.name,
   boundedness: options.boundedness ?? "bounded",

@@ -60,6 +60,10 @@ export interface Job<out E = never, out R = never> extends Pipeable {
 
 const variance = { _E: (_: never) => _, _R: (_: never) => _ }
 
+/** distributes over a union: a job without pipelines has neither */
+type ErrorOf<P> = P extends Pipeline<infer E, any> ? E : never
+type ServicesOf<P> = P extends Pipeline<any, infer R> ? R : never
+
 /**
  * Puts pipelines together under a name. The name is that of its checkpoints: a job started again under it goes on from them.
  *
@@ -70,8 +74,8 @@ export const make = <P extends ReadonlyArray<Pipeline<any, any>>>(
   name: string,
   ...pipelines: P
 ): Job<
-  P[number] extends Pipeline<infer E, any> ? E : never,
-  P[number] extends Pipeline<any, infer R> ? R : never
+  ErrorOf<P[number]>,
+  ServicesOf<P[number]>
 > => ({
   [TypeId]: variance as any,
   name,

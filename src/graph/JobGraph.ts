@@ -73,6 +73,9 @@ export const make = (
     return fail("JobOptions", `batchSize must be a whole number from 1 to 65536, got ${batchSize}`)
   }
 
+  const unchecked = checkpointProblem(options.checkpoint)
+  if (unchecked !== undefined) return fail("JobOptions", unchecked)
+
   const nodes = collect(ends)
   const parallelismOf = (node: StreamNode) => node.parallelism ?? options.parallelism
   for (const node of nodes) {
@@ -140,6 +143,12 @@ export const make = (
     }
   }
 
+  const inputs = chains.map((): Array<JobEdge> => [])
+  const outputs = chains.map((): Array<JobEdge> => [])
+  for (const edge of edges) {
+    inputs[edge.to].push(edge)
+    outputs[edge.from].push(edge)
+  }
   const vertices = chains.map((chain, index): JobVertex => ({
     index,
     name: chain.map((node) => node.name).join(" -> "),
@@ -151,10 +160,20 @@ export const make = (
       key: node._tag === "OneInput" ? node.key : undefined,
       consumers: consumersOf.get(node)!
     })),
-    inputs: edges.filter((edge) => edge.to === index),
-    outputs: edges.filter((edge) => edge.from === index)
+    inputs: inputs[index],
+    outputs: outputs[index]
   }))
   return Either.right({ name, vertices, edges, maxParallelism })
+}
+
+const checkpointProblem = (checkpoint: ResolvedOptions["checkpoint"]): string | undefined => {
+  if (checkpoint === undefined) return undefined
+  for (const [name, least] of [["maxConcurrent", 1], ["retain", 1], ["tolerableFailures", 0]] as const) {
+    const n = checkpoint[name]
+    if (!Number.isInteger(n) || n < least) return `checkpoint.${name} must be a whole number from ${least} on, got ${n}`
+  }
+  for (const name of ["interval", "timeout"] as const) if (!(checkpoint[name] > 0)) return `checkpoint.${name} must be more than 0 ms`
+  return undefined
 }
 
 const uidsOf = (nodes: ReadonlyArray<StreamNode>): Map<StreamNode, string> => {

@@ -5,6 +5,7 @@
  *
  * @since 0.1.0
  */
+import type * as Cause from "effect/Cause"
 import type * as Duration from "effect/Duration"
 import * as Effect from "effect/Effect"
 import { dual } from "effect/Function"
@@ -222,8 +223,17 @@ export interface MapEffectOptions<A> {
 export const mapEffect: {
   <A, B, E2, R2>(
     f: (value: A) => Effect.Effect<B, E2, R2>,
+    options: MapEffectOptions<NoInfer<A>> & { readonly timeout: Duration.DurationInput }
+  ): <E, R>(self: DataStream<A, E, R>) => DataStream<B, E | E2 | Cause.TimeoutException, R | R2>
+  <A, B, E2, R2>(
+    f: (value: A) => Effect.Effect<B, E2, R2>,
     options?: MapEffectOptions<NoInfer<A>>
   ): <E, R>(self: DataStream<A, E, R>) => DataStream<B, E | E2, R | R2>
+  <A, E, R, B, E2, R2>(
+    self: DataStream<A, E, R>,
+    f: (value: A) => Effect.Effect<B, E2, R2>,
+    options: MapEffectOptions<A> & { readonly timeout: Duration.DurationInput }
+  ): DataStream<B, E | E2 | Cause.TimeoutException, R | R2>
   <A, E, R, B, E2, R2>(
     self: DataStream<A, E, R>,
     f: (value: A) => Effect.Effect<B, E2, R2>,
@@ -292,11 +302,11 @@ export const sideOutput: {
  * @category records
  */
 export const transform: {
-  <A, B, E1, E2, R2>(
+  <A, B, E1 = never, E2 = never, R2 = never>(
     name: string,
     factory: Effect.Effect<Operator<A, B, E1>, E2, R2>
   ): <E, R>(self: DataStream<A, E, R>) => DataStream<B, E | E1 | E2, R | R2>
-  <A, E, R, B, E1, E2, R2>(
+  <A, E, R, B, E1 = never, E2 = never, R2 = never>(
     self: DataStream<A, E, R>,
     name: string,
     factory: Effect.Effect<Operator<A, B, E1>, E2, R2>

@@ -48,8 +48,8 @@ const variance = { _K: (_: never) => _ }
  * @category keys
  */
 export const keyBy: {
-  <A, K>(f: (value: A) => K, keySchema?: Schema.Schema<NoInfer<K>, any>): <E, R>(self: DataStream<A, E, R>) => KeyedStream<K, A, E, R>
-  <A, E, R, K>(self: DataStream<A, E, R>, f: (value: A) => K, keySchema?: Schema.Schema<NoInfer<K>, any>): KeyedStream<K, A, E, R>
+  <A, K>(f: (value: A) => K, keySchema?: Schema.Schema<K, any>): <E, R>(self: DataStream<A, E, R>) => KeyedStream<K, A, E, R>
+  <A, E, R, K>(self: DataStream<A, E, R>, f: (value: A) => K, keySchema?: Schema.Schema<K, any>): KeyedStream<K, A, E, R>
 } = dual(
   (args) => typeof args[0] !== "function",
   <A, E, R, K>(self: DataStream<A, E, R>, f: (value: A) => K, keySchema?: Schema.Schema<K, any>): KeyedStream<K, A, E, R> => {
@@ -121,10 +121,10 @@ export const aggregate: {
  * @category processing
  */
 export const process: {
-  <K, A, S extends States, Out = never, Out2 = never>(
-    fn: KeyedProcessFunction<K, A, S, Out, Out2>
-  ): <E, R>(self: KeyedStream<K, A, E, R>) => DataStream<Out | Out2, E, R>
-  <K, A, S extends States, Out, Out2, E2, R2>(
+  <K, A, S extends States = {}, Out = never, Out2 = never, E2 = never, R2 = never>(
     fn: Effect.Effect<KeyedProcessFunction<K, A, S, Out, Out2>, E2, R2>
   ): <E, R>(self: KeyedStream<K, A, E, R>) => DataStream<Out | Out2, E | E2, R | Exclude<R2, Scope.Scope>>
+  <K, A, S extends States = {}, Out = never, Out2 = never>(
+    fn: KeyedProcessFunction<K, A, S, Out, Out2>
+  ): <E, R>(self: KeyedStream<K, A, E, R>) => DataStream<Out | Out2, E, R>
 } = (fn: any) => (self: any): any => operator("process", self, () => keyed.process<any, any, any, any>(fn))

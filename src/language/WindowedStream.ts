@@ -99,7 +99,7 @@ export const allowedLateness: {
  * @category windows
  */
 export const lateOutput: {
-  <A>(tag: OutputTag<A>): <K, W, E, R>(self: WindowedStream<K, A, W, E, R>) => WindowedStream<K, A, W, E, R>
+  <B>(tag: OutputTag<B>): <K, A extends B, W, E, R>(self: WindowedStream<K, A, W, E, R>) => WindowedStream<K, A, W, E, R>
   <K, A, W, E, R>(self: WindowedStream<K, A, W, E, R>, tag: OutputTag<A>): WindowedStream<K, A, W, E, R>
 } = dual(
   2,

@@ -4,7 +4,7 @@
  * I1. A window fires once when the watermark reaches its last timestamp, after the records before it and before the watermark goes on.
  * I2. With allowed lateness it is kept until its cleanup time, and fires again for each late record.
  * I3. A record is late when every window that holds it is past its cleanup time: it is counted and goes to the late output.
- * I4. Which windows have fired is state: a restore fires none of them again.
+ * I4. Which windows have fired is state, and so is the watermark: a restore fires none of them again, and what was late before is late still.
  *
  * @since 0.1.0
  */
@@ -14,7 +14,7 @@ import type { OutputTag } from "../OutputTag.js"
 import type { Pane, StateTable } from "../state/StateTable.js"
 import { NO_NAMESPACE } from "../state/StateTable.js"
 import { Watermark } from "../StreamElement.js"
-import type { KeyContext, OperatorContext, Output, PushOperator, StateContext } from "../StreamOperator.js"
+import type { KeyContext, OperatorContext, OperatorListState, Output, PushOperator, StateContext } from "../StreamOperator.js"
 import type { AlignedWindows, TimeWindow } from "../Window.js"
 import { cleanupTime, start } from "../Window.js"
 
@@ -37,6 +37,7 @@ export class AlignedWindow<A, Acc, Out> implements PushOperator<A, Out> {
   private keys!: KeyContext
   private context!: OperatorContext<Out>
   private watermark: number = Watermark.MIN
+  private passed!: OperatorListState<number>
   /** the least end of a window that has not fired */
   private nextEnd = Infinity
   private lastEnd = NaN
@@ -58,6 +59,13 @@ export class AlignedWindow<A, Acc, Out> implements PushOperator<A, Out> {
     this.pending = ctx.table("windows", this.fn.accumulator)
     this.fired = ctx.table("fired", this.fn.accumulator)
     this.nextEnd = this.leastEnd()
+    this.passed = ctx.list<number>("watermark", undefined, "union")
+    const watermarks = this.passed.get()
+    if (watermarks.length > 0) this.watermark = Math.min(...watermarks)
+  }
+
+  snapshotState(): void {
+    this.passed.set([this.watermark])
   }
 
   /** Hot: test/bench window count. */
@@ -86,7 +94,8 @@ export class AlignedWindow<A, Acc, Out> implements PushOperator<A, Out> {
   }
 
   processWatermark(watermark: number, out: Output<Out>): void {
-    this.watermark = watermark
+    // after a restore the source gives again what had passed here before
+    if (watermark > this.watermark) this.watermark = watermark
     if (lastOf(this.nextEnd) <= watermark && this.nextEnd !== Infinity) this.fire(watermark, out)
     if (this.lateness > 0) {
       for (const end of this.fired.panes.keys()) {

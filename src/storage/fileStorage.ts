@@ -84,7 +84,7 @@ const parseMetadata = (body: string): CheckpointMetadata => {
 }
 
 /**
- * The storage in `directory`, which is created where its parent exists.
+ * The storage in `directory`, which is created where it does not exist, with its parents.
  */
 export const make = (
   directory: string
@@ -94,7 +94,12 @@ export const make = (
     const path = yield* Path.Path
     const root = path.resolve(directory)
 
-    const ensureDirectory = Effect.fnUntraced(function*(at: string) {
+    const ensureParent = (at: string): Effect.Effect<void, StorageFailed> => {
+      const parent = path.dirname(at)
+      return parent === at ? Effect.void : Effect.suspend(() => ensureDirectory(parent))
+    }
+
+    const ensureDirectory = Effect.fnUntraced(function*(at: string): Effect.fn.Return<void, StorageFailed> {
       const found = yield* fs.stat(at).pipe(
         Effect.map((info) => info.type),
         Effect.catchAll((error) =>
@@ -103,13 +108,10 @@ export const make = (
       )
       if (found === "Directory") return
       if (found !== undefined) return yield* new StorageFailed({ operation: "open", path: at, reason: "not a directory" })
+      // parents first, and each synced: a directory that is not in its parent after a crash is not there
+      yield* ensureParent(at)
       yield* fs.makeDirectory(at).pipe(
-        Effect.catchAll((error) => {
-          if (failedBy(error, "AlreadyExists")) return Effect.void
-          return failedBy(error, "NotFound")
-            ? new StorageFailed({ operation: "open", path: at, reason: `its parent directory does not exist: ${reasonOf(error)}` })
-            : Effect.fail(toStorageFailed("open", at)(error))
-        }),
+        Effect.catchAll((error) => failedBy(error, "AlreadyExists") ? Effect.void : Effect.fail(toStorageFailed("open", at)(error))),
         Effect.uninterruptible
       )
       yield* syncDirectory(fs, path.dirname(at))

@@ -248,14 +248,7 @@ export const sink = <A>(options: {
     }
   })
 
-  return DataSink.transactional<
-    A,
-    Committable,
-    FileError,
-    FileSystem.FileSystem | Path.Path | Scope.Scope,
-    FileError,
-    FileSystem.FileSystem | Path.Path
-  >({
+  return DataSink.transactional({
     name: options.name,
     open,
     recover
