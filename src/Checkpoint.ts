@@ -5,7 +5,6 @@
  *
  * @since 0.1.0
  */
-import type { KeyGroupRange } from "./KeyGroup.js"
 import type { Shape } from "./state/Shape.js"
 
 /**
@@ -58,37 +57,6 @@ export type CheckpointFailureReason =
  * @category models
  */
 export type Redistribution = "split" | "union"
-
-/**
- * One named state of one operator's subtask, as bytes. `chunks` are msgpack, each readable by itself.
- *
- * @since 0.1.0
- * @category models
- */
-export interface StateSnapshot {
-  readonly name: string
-  readonly kind: "keyed" | "operator"
-  readonly redistribution: Redistribution
-  /** the shape of the stored values, compared before a restore */
-  readonly shape: Shape
-  readonly entries: number
-  readonly chunks: ReadonlyArray<Uint8Array>
-}
-
-/**
- * What one operator's subtask put into a checkpoint.
- *
- * @since 0.1.0
- * @category models
- */
-export interface OperatorSnapshot {
-  readonly uid: string
-  readonly subtask: number
-  readonly keyGroups: KeyGroupRange
-  /** how far the operator's life had come: one that is `finished` is not run again */
-  readonly phase: OperatorPhase
-  readonly states: ReadonlyArray<StateSnapshot>
-}
 
 /**
  * How far an operator had come when its snapshot was taken: `running`; `finishing`, after its `finish` but before its final

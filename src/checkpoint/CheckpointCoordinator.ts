@@ -115,8 +115,10 @@ export class CheckpointCoordinator implements CheckpointResponder {
         } else if (at > now) yield* Effect.raceFirst(Effect.sleep(at - now), this.parker.park)
         else {
           due = now + periodic.interval
+          // before it starts: it may fail while it does
+          if (final) this.final = { _tag: "triggered", id: this.ids.last + 1 }
           const started = yield* Effect.exit(this.start(Checkpoint.checkpoint))
-          if (final) this.final = Exit.isSuccess(started) ? { _tag: "triggered", id: this.ids.last } : { _tag: "failed" }
+          if (final && Exit.isFailure(started)) this.final = { _tag: "failed" }
         }
       }
     })
@@ -133,9 +135,17 @@ export class CheckpointCoordinator implements CheckpointResponder {
     return this.awaiting.size > 0 && this.tasks.every((task) => this.awaiting.has(task) || this.finished.has(task))
   }
 
-  /** Triggers one now, and waits until it is complete. */
+  /** Triggers one, as soon as there is room for it (a savepoint needs none), and waits until it is complete. */
   readonly trigger = (kind: CheckpointKind): Effect.Effect<CheckpointStats, CheckpointFailed> =>
-    Effect.flatMap(this.start(kind), Deferred.await)
+    Effect.flatMap(Effect.zipRight(kind._tag === "Checkpoint" ? this.room : Effect.void, this.start(kind)), Deferred.await)
+
+  /** waits while as many checkpoints are under way as may be */
+  private readonly room: Effect.Effect<void> = Effect.suspend(() => {
+    const first = Array.from(this.pending.values()).find(({ kind }) => kind._tag === "Checkpoint")
+    if (first === undefined || this.concurrent < this.options.maxConcurrent) return Effect.void
+    const underway = this.underway.get(first.id)
+    return underway === undefined ? Effect.void : Effect.zipRight(Effect.exit(Deferred.await(underway.done)), this.room)
+  })
 
   private start(kind: CheckpointKind): Effect.Effect<Deferred.Deferred<CheckpointStats, CheckpointFailed>, CheckpointFailed> {
     const stop = kind._tag === "Savepoint" && kind.stop !== "no"
@@ -159,7 +169,9 @@ export class CheckpointCoordinator implements CheckpointResponder {
       if (stop) this.stopping = true
       const begun = yield* Effect.either(this.store.begin(id))
       if (begun._tag === "Left") {
-        yield* this.count(id, "STORAGE", begun.left.message, stop)
+        // FC-23: no task knows of it, so one that was to stop the job is like any other
+        if (stop) this.stopping = false
+        yield* this.count(id, "STORAGE", begun.left.message, false, kind._tag === "Savepoint")
         return yield* Effect.fail(new CheckpointFailed({ job: this.graph.name, id, reason: "STORAGE", detail: begun.left.message }))
       }
       this.underway.set(id, { writer: begun.right, done, startedAt })
@@ -234,11 +246,14 @@ export class CheckpointCoordinator implements CheckpointResponder {
   private apply(event: Pending.Event<SubtaskReport>): Effect.Effect<void> {
     return Effect.suspend(() => {
       const [next, actions] = Pending.step(this.pending, event)
-      this.pending = next
-      return Effect.forEach(actions, (action) =>
-        action._tag === "Complete"
-          ? this.fork(this.complete(action.checkpoint))
-          : this.fork(this.abort(action.checkpoint, action.reason, "")), { discard: true })
+      const subsumed = actions.flatMap((action) => action._tag === "Abort" ? [action.checkpoint] : [])
+      // CC-20: they are under way until the newer one is sure
+      this.pending = subsumed.length === 0 ? next : new Map([...next, ...subsumed.map((each) => [each.id, each] as const)])
+      return Effect.forEach(
+        actions,
+        (action) => action._tag === "Complete" ? this.fork(this.complete(action.checkpoint, subsumed.map((each) => each.id))) : Effect.void,
+        { discard: true }
+      )
     })
   }
 
@@ -250,7 +265,7 @@ export class CheckpointCoordinator implements CheckpointResponder {
     })
   }
 
-  private complete(checkpoint: Pending.PendingCheckpoint<SubtaskReport>): Effect.Effect<void> {
+  private complete(checkpoint: Pending.PendingCheckpoint<SubtaskReport>, subsumed: ReadonlyArray<number>): Effect.Effect<void> {
     return Effect.uninterruptible(Effect.gen(this, function*() {
       const { id, kind } = checkpoint
       const clock = yield* Effect.clock
@@ -275,6 +290,7 @@ export class CheckpointCoordinator implements CheckpointResponder {
         location: this.store.location(id)
       }
       yield* this.listener.completed(stats)
+      yield* Effect.forEach(subsumed, (older) => this.giveUp(older, "SUBSUMED", `${id} is complete`), { discard: true })
       if (kind._tag === "Checkpoint") {
         this.completedIds.push(id)
         const old = this.completedIds.splice(0, Math.max(0, this.completedIds.length - this.options.retain))

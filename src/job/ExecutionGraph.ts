@@ -13,6 +13,16 @@ import type { CheckpointResponder, Invokable, TaskEnvironment } from "../task/In
 import { OneInputStreamTask } from "../task/OneInputStreamTask.js"
 import { SourceStreamTask } from "../task/SourceStreamTask.js"
 
+/** `all` waits until `total` have arrived */
+const latch = (total: number) =>
+  Effect.map(Deferred.make<void>(), (all) => {
+    let arrived = 0
+    return {
+      arrive: Effect.suspend(() => ++arrived === total ? Effect.asVoid(Deferred.succeed(all, undefined)) : Effect.void),
+      all: Deferred.await(all)
+    }
+  })
+
 /** Makes the tasks of an attempt; nothing runs yet. */
 export const make = (
   graph: JobGraph,
@@ -20,25 +30,22 @@ export const make = (
   attempt: { readonly number: number; readonly id: string },
   assignment: Assignment | undefined,
   responder: CheckpointResponder
-): Effect.Effect<ReadonlyArray<Invokable>> =>
+): Effect.Effect<{ readonly tasks: ReadonlyArray<Invokable>; readonly latches: { readonly allRunning: Effect.Effect<void> } }> =>
   Effect.gen(function*() {
     // channels[edge][from][to]; a forward edge has only those from a subtask to its own reader
     const channels = graph.edges.map((edge) => {
       const readers = graph.vertices[edge.to].parallelism
-      return Array.from({ length: graph.vertices[edge.from].parallelism }, (_, from) =>
-        Array.from({ length: readers }, (_, to) =>
-          edge.partitioning._tag !== "Forward" || from === to ? new Channel() : undefined))
+      return Array.from(
+        { length: graph.vertices[edge.from].parallelism },
+        (_, from) =>
+          Array.from({ length: readers }, (_, to) => edge.partitioning._tag !== "Forward" || from === to ? new Channel() : undefined)
+      )
     })
-    const total = graph.vertices.reduce((n, vertex) =>
-      n + vertex.parallelism, 0)
-    const all = yield* Deferred.make<void>()
-    let initialized = 0
-    const allInitialized = Effect.suspend(() => {
-      initialized++
-      return initialized === total ? Effect.asVoid(Deferred.succeed(all, undefined)) : Deferred.await(all)
-    })
+    const total = graph.vertices.reduce((n, vertex) => n + vertex.parallelism, 0)
+    const initialized = yield* latch(total)
+    const running = yield* latch(total)
     const present = (some: ReadonlyArray<Channel | undefined>) => some.filter((each) => each !== undefined)
-    return graph.vertices.flatMap((vertex) =>
+    const tasks = graph.vertices.flatMap((vertex) =>
       Array.from({ length: vertex.parallelism }, (_, subtask): Invokable => {
         const env: TaskEnvironment = {
           job: graph.name,
@@ -53,9 +60,11 @@ export const make = (
           restore: assignment?.restore(vertex, subtask) ?? (() => undefined),
           restoredId: assignment?.checkpointId ?? 0,
           responder,
-          allInitialized
+          allInitialized: Effect.zipRight(initialized.arrive, initialized.all),
+          running: running.arrive
         }
         return vertex.chain[0].node._tag === "Source" ? new SourceStreamTask(env) : new OneInputStreamTask(env)
       })
     )
+    return { tasks, latches: { allRunning: running.all } }
   })

@@ -60,7 +60,7 @@ export class JobMaster {
     private readonly graph: JobGraph,
     private readonly options: ResolvedOptions,
     private readonly events: PubSub.PubSub<JobEvent>,
-    /** run when the tasks of an attempt have been started */
+    /** run when all tasks of an attempt run */
     private readonly started: Effect.Effect<unknown>
   ) {}
 
@@ -128,15 +128,15 @@ export class JobMaster {
       }
       const incompatible = Array.from(Cause.failures(outcome.cause)).find((failure) => failure instanceof StateIncompatible)
       if (incompatible !== undefined) return yield* this.giveUp(incompatible)
-      const again = driver === undefined ? Exit.fail(undefined) : yield* Effect.exit(
-        Effect.zipRight(this.tellRestarting(outcome, attempt), driver.next(outcome.cause))
-      )
+      this.status = "restarting"
+      const again = driver === undefined ? Exit.fail(undefined) : yield* Effect.exit(driver.next(outcome.cause))
       if (Exit.isFailure(again)) {
         if (Cause.isInterrupted(again.cause)) return yield* Effect.interrupt
         const { cause, subtask, vertex } = outcome
         return yield* this.giveUp(new JobFailed({ job: this.graph.name, vertex, subtask, restarts: this.restarts, cause }))
       }
       this.restarts++
+      yield* this.tellRestarting(outcome, attempt)
     }
   })).pipe(Effect.onInterrupt(() =>
     Effect.sync(() => {
@@ -183,8 +183,10 @@ export class JobMaster {
     const { restore } = options
     return Effect.gen(this, function*() {
       const first = restore === "latest" ? before.latest : restore === "none" ? [] : [restore.savepoint]
-      const since = attempt === 0 ? [] : (yield* store.list).filter((id) => !before.all.includes(id))
-      const candidates = [...since, ...first]
+      const now = yield* store.list
+      const since = attempt === 0 ? [] : now.filter((id) => !before.all.includes(id))
+      // what the run began with may have been discarded since
+      const candidates = [...since, ...(since.length === 0 ? first : first.filter((id) => now.includes(id)))]
       const strict = typeof restore === "string" || restore.allowNonRestoredState !== true
       for (let i = 0; i < candidates.length; i++) {
         const assigned = yield* Effect.either(StateAssignment.make(graph, store, candidates[i], !strict))
@@ -251,7 +253,13 @@ export class JobMaster {
         retained
       )
       const token = (yield* Random.nextIntBetween(0, 2 ** 31)).toString(36)
-      const tasks = yield* ExecutionGraph.make(graph, options, { number: attempt, id: `${ids.last}-${token}` }, assignment, coordinator)
+      const { latches, tasks } = yield* ExecutionGraph.make(
+        graph,
+        options,
+        { number: attempt, id: `${ids.last}-${token}` },
+        assignment,
+        coordinator
+      )
       coordinator.setTasks(tasks)
       this.tasks = tasks
       this.coordinator = coordinator
@@ -278,10 +286,11 @@ export class JobMaster {
       const run = (task: Invokable) => Effect.forkDaemon(Effect.interruptible(Effect.flatMap(task.invoke, (end) => ended(task, end))))
       // R1: whatever happens from the first task on, every task ends before the attempt does
       return yield* Effect.uninterruptibleMask((restore) =>
-        Effect.flatMap(
-          Effect.forEach(tasks, run),
-          (fibers) => Effect.ensuring(restore(Effect.zipRight(this.started, Deferred.await(outcome))), Fiber.interruptAll(fibers))
-        )
+        Effect.flatMap(Effect.forEach(tasks, run), (fibers) => {
+          const ended = Deferred.await(outcome)
+          const running = Effect.raceFirst(Effect.asVoid(Effect.zipRight(latches.allRunning, this.started)), Effect.asVoid(ended))
+          return Effect.ensuring(restore(Effect.zipRight(running, ended)), Fiber.interruptAll(fibers))
+        })
       )
     })).pipe(Effect.ensuring(Effect.sync(() => {
       this.coordinator = undefined
@@ -295,15 +304,11 @@ export class JobMaster {
   }
 
   private tellRestarting(outcome: Extract<Outcome, { readonly _tag: "failed" }>, attempt: number): Effect.Effect<void> {
-    return Effect.suspend(() => {
-      this.status = "restarting"
-      return Effect.zipRight(
-        Effect.logWarning(
-          `job ${this.graph.name}: ${outcome.vertex}[${outcome.subtask}] failed, restarting: ${Cause.pretty(outcome.cause)}`
-        ),
-        this.tell({ _tag: "Restarting", attempt: attempt + 1, cause: outcome.cause })
-      )
-    })
+    const { cause, subtask, vertex } = outcome
+    return Effect.zipRight(
+      Effect.logWarning(`job ${this.graph.name}: ${vertex}[${subtask}] failed, restarting: ${Cause.pretty(cause)}`),
+      this.tell({ _tag: "Restarting", attempt: attempt + 1, cause })
+    )
   }
 
   private giveUp<E extends JobError<any>>(error: E): Effect.Effect<never, E> {

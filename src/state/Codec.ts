@@ -34,7 +34,7 @@ const identity = <A>(a: A): A => a
  * @since 0.1.0
  * @category copying
  */
-export const copyData = (value: unknown): unknown => {
+const copyData = (value: unknown): unknown => {
   if (typeof value !== "object" || value === null) return value
   if (Array.isArray(value)) {
     const out = new Array(value.length)
@@ -76,7 +76,7 @@ const checkPlain = (value: unknown, path: string): void => {
  * @since 0.1.0
  * @category constructors
  */
-export const plainAt = (where: string): Codec<any> => ({
+const plainAt = (where: string): Codec<any> => ({
   shape: Shape.any,
   encode: (value) => {
     checkPlain(value, where)

@@ -30,7 +30,7 @@ export type Shape =
  * @since 0.1.0
  * @category models
  */
-export interface Field {
+interface Field {
   readonly shape: Shape
   readonly optional: boolean
 }

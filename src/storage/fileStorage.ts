@@ -94,11 +94,6 @@ export const make = (
     const path = yield* Path.Path
     const root = path.resolve(directory)
 
-    const ensureParent = (at: string): Effect.Effect<void, StorageFailed> => {
-      const parent = path.dirname(at)
-      return parent === at ? Effect.void : Effect.suspend(() => ensureDirectory(parent))
-    }
-
     const ensureDirectory = Effect.fnUntraced(function*(at: string): Effect.fn.Return<void, StorageFailed> {
       const found = yield* fs.stat(at).pipe(
         Effect.map((info) => info.type),
@@ -108,12 +103,16 @@ export const make = (
       )
       if (found === "Directory") return
       if (found !== undefined) return yield* new StorageFailed({ operation: "open", path: at, reason: "not a directory" })
-      // parents first, and each synced: a directory that is not in its parent after a crash is not there
-      yield* ensureParent(at)
-      yield* fs.makeDirectory(at).pipe(
-        Effect.catchAll((error) => failedBy(error, "AlreadyExists") ? Effect.void : Effect.fail(toStorageFailed("open", at)(error))),
-        Effect.uninterruptible
-      )
+      const create = (whenMissing: Effect.Effect<void, StorageFailed>): Effect.Effect<void, StorageFailed> =>
+        Effect.uninterruptible(fs.makeDirectory(at)).pipe(
+          Effect.catchAll((error) => {
+            if (failedBy(error, "AlreadyExists")) return Effect.void
+            return failedBy(error, "NotFound") ? whenMissing : Effect.fail(toStorageFailed("open", at)(error))
+          })
+        )
+      const parent = path.dirname(at)
+      const missing = new StorageFailed({ operation: "open", path: at, reason: "its parent directory does not exist" })
+      yield* create(parent === at ? missing : Effect.zipRight(Effect.suspend(() => ensureDirectory(parent)), create(missing)))
       yield* syncDirectory(fs, path.dirname(at))
     })
 

@@ -105,4 +105,6 @@ export interface TaskEnvironment {
   readonly responder: CheckpointResponder
   /** waits until all tasks of the job have initialized their state */
   readonly allInitialized: Effect.Effect<void>
+  /** tells that the task has opened and runs */
+  readonly running: Effect.Effect<void>
 }

@@ -5,7 +5,7 @@
  */
 import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
-import type { OperatorPhase, OperatorSnapshot, Redistribution, StateDescription } from "../Checkpoint.js"
+import type { OperatorPhase, Redistribution, StateDescription } from "../Checkpoint.js"
 import type { KeyGroupRange, MapKey } from "../KeyGroup.js"
 import * as KeyGroup from "../KeyGroup.js"
 import type { Descriptor } from "../State.js"
@@ -28,7 +28,7 @@ interface ListState {
 }
 
 /** Where a snapshot is written: the description of a state, then its chunks, state after state. */
-export interface SnapshotSink<E> {
+interface SnapshotSink<E> {
   readonly begin: (state: Omit<StateDescription, "entries">) => Effect.Effect<void, E>
   readonly chunk: (bytes: Uint8Array) => Effect.Effect<void, E>
 }
@@ -174,23 +174,4 @@ const writeTable = <E>(
       for (const bytes of chunks) yield* append(bytes)
       yield* turn
     }
-  })
-
-/** The whole snapshot, bytes and all. */
-export const collect = (pending: PendingSnapshot, subtask: number, keyGroups: KeyGroupRange): Effect.Effect<OperatorSnapshot> =>
-  Effect.suspend(() => {
-    const chunks: Array<Array<Uint8Array>> = []
-    return Effect.map(
-      pending.write({
-        begin: () => Effect.sync(() => void chunks.push([])),
-        chunk: (bytes) => Effect.sync(() => void chunks[chunks.length - 1].push(bytes))
-      }),
-      (states) => ({
-        uid: pending.uid,
-        phase: pending.phase,
-        subtask,
-        keyGroups,
-        states: states.map((state, i) => ({ ...state, chunks: chunks[i] }))
-      })
-    )
   })

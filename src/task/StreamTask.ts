@@ -215,6 +215,7 @@ export abstract class StreamTask implements Invokable {
       )
       this.move("running")
       for (const node of this.chain.nodes) this.observe("run", node.name)
+      yield* this.env.running
       yield* this.slices.run(() => false)
       this.move("ending")
       yield* this.end

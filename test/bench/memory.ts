@@ -24,7 +24,10 @@ const Flight = Schema.Struct({ date: Schema.Number, delay: Schema.Number, origin
 /** the same source over and over */
 const repeated = <A, E, R>(source: DataSource.DataSource<A, E, R>, times: number): DataSource.DataSource<readonly [number, A], E, R> => ({
   ...source,
-  splits: Effect.map(source.splits, (splits) => Array.from({ length: times }, (_, pass) => splits.map((split) => ({ pass, split }))).flat()),
+  splits: Effect.map(
+    source.splits,
+    (splits) => Array.from({ length: times }, (_, pass) => splits.map((split) => ({ pass, split }))).flat()
+  ),
   split: undefined,
   read: ({ pass, split }, position) =>
     Effect.map(source.read(split, position), (reader) => ({
@@ -66,13 +69,19 @@ if (flags.child !== undefined) {
     )
   )
   const records = result.records[0].in
-  process.stdout.write(`${JSON.stringify({ records, seconds: result.durationMs / 1000, peakMiB: process.resourceUsage().maxRSS / 1024 })}\n`)
+  process.stdout.write(
+    `${JSON.stringify({ records, seconds: result.durationMs / 1000, peakMiB: process.resourceUsage().maxRSS / 1024 })}\n`
+  )
 } else {
   const runs = [1, Number(flags.times)].map((times) => {
-    const child = spawnSync(process.execPath, ["--import", "tsx", fileURLToPath(import.meta.url), "--child", String(times)], { encoding: "utf8" })
+    const child = spawnSync(process.execPath, ["--import", "tsx", fileURLToPath(import.meta.url), "--child", String(times)], {
+      encoding: "utf8"
+    })
     if (child.status !== 0) throw new Error(child.stderr)
     const run = JSON.parse(child.stdout) as { readonly records: number; readonly seconds: number; readonly peakMiB: number }
-    process.stdout.write(`${times}x: ${run.records.toLocaleString("en-US")} records in ${run.seconds.toFixed(1)} s, peak RSS ${run.peakMiB.toFixed(0)} MiB\n`)
+    process.stdout.write(
+      `${times}x: ${run.records.toLocaleString("en-US")} records in ${run.seconds.toFixed(1)} s, peak RSS ${run.peakMiB.toFixed(0)} MiB\n`
+    )
     return run
   })
   const growth = runs[1].peakMiB / runs[0].peakMiB

@@ -197,18 +197,20 @@ describe("toStream", () => {
 
 describe("a job that ends while a checkpoint is under way", () => {
   it("whoever waits for the checkpoint is told", async () => {
-    const exit = await Effect.runPromise(Effect.scoped(Effect.gen(function*() {
-      const stuck: StreamOperator.StreamOperator<number, number> = {
-        processElement: () => {},
-        snapshotState: (ctx) => ctx.defer(Effect.never)
-      }
-      const stream = DataStream.generate({ make: (i) => i, rate: 1000 }).pipe(DataStream.transform("stuck", Effect.succeed(stuck)))
-      const handle = yield* Job.start(Job.make("stuck", DataStream.runForEach(stream, () => {})))
-      const waiting = yield* Effect.fork(handle.savepoint)
-      yield* Effect.sleep(20)
-      yield* handle.cancel
-      return yield* Fiber.await(waiting)
-    })).pipe(Effect.provide(memory)))
+    const exit = await Effect.runPromise(
+      Effect.scoped(Effect.gen(function*() {
+        const stuck: StreamOperator.StreamOperator<number, number> = {
+          processElement: () => {},
+          snapshotState: (ctx) => ctx.defer(Effect.never)
+        }
+        const stream = DataStream.generate({ make: (i) => i, rate: 1000 }).pipe(DataStream.transform("stuck", Effect.succeed(stuck)))
+        const handle = yield* Job.start(Job.make("stuck", DataStream.runForEach(stream, () => {})))
+        const waiting = yield* Effect.fork(handle.savepoint)
+        yield* Effect.sleep(20)
+        yield* handle.cancel
+        return yield* Fiber.await(waiting)
+      })).pipe(Effect.provide(memory))
+    )
     expect(Exit.isFailure(exit) && exit.cause).toMatchObject({ error: { _tag: "CheckpointFailed", reason: "COORDINATOR_SHUTDOWN" } })
   })
 })

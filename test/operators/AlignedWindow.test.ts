@@ -348,6 +348,46 @@ describe("windows and savepoints", () => {
     ))
 })
 
+const at = (time: number, v = "x"): Item => ({ value: { key: "a", at: time, v: `,${v}` }, watermark: undefined })
+
+const mark = (watermark: number): Item => ({ value: undefined, watermark })
+
+describe("the state of a window", () => {
+  /** how many entries the window's state holds in a savepoint after these items */
+  const entries = (lateness: number, items: ReadonlyArray<Item>) => {
+    const spec: Spec = { size: 10, slide: 10, offset: 0, lateness, variant: "aggregate", batchSize: 1, chaining: true }
+    const { reached, stream } = tape([...items, mark(1000)], items.length)
+    return Effect.gen(function*() {
+      const handle = yield* Job.start(makeJob(spec, stream, emptyOut()), options(spec))
+      yield* reached
+      const { id } = yield* handle.savepoint
+      yield* handle.cancel
+      const store = yield* Effect.flatMap(CheckpointStorage.CheckpointStorage, (storage) => storage.open("windows"))
+      const { operators } = yield* store.metadata(id)
+      const states = operators.filter(({ uid }) => uid === "window").flatMap(({ subtasks }) =>
+        subtasks.flatMap((subtask) => subtask.states)
+      )
+      return states.reduce((sum, state) => sum + state.entries, 0)
+    }).pipe(Effect.scoped, Effect.provide(memory), Effect.runPromise)
+  }
+
+  it("I2: is there until the watermark reaches its last timestamp plus the lateness, and gone then", async () => {
+    const items = [at(1), at(2), at(11)]
+    for (const lateness of [0, 5]) {
+      expect(await entries(lateness, items)).toBe(2)
+      expect(await entries(lateness, [...items, mark(8 + lateness)])).toBe(2)
+      expect(await entries(lateness, [...items, mark(9 + lateness)])).toBe(1)
+      expect(await entries(lateness, [...items, mark(18 + lateness)])).toBe(1)
+      expect(await entries(lateness, [...items, mark(19 + lateness)])).toBe(0)
+    }
+  })
+
+  it("I2, I3: a record that is late leaves none behind", async () => {
+    expect(await entries(5, [at(1), mark(14), at(2)])).toBe(0)
+    expect(await entries(5, [mark(13), at(2), mark(14)])).toBe(0)
+  })
+})
+
 /** the results of one tumbling window each, with their timestamps */
 const fired = (size: number, lateness: number, items: ReadonlyArray<Item>) => {
   const out = emptyOut()
@@ -357,10 +397,6 @@ const fired = (size: number, lateness: number, items: ReadonlyArray<Item>) => {
     Effect.runPromise
   )
 }
-
-const at = (time: number, v = "x"): Item => ({ value: { key: "a", at: time, v: `,${v}` }, watermark: undefined })
-
-const mark = (watermark: number): Item => ({ value: undefined, watermark })
 
 describe("the end of event time", () => {
   it("WI-16: a window near it whose cleanup time would lie beyond is not dropped by a watermark shortly before it", async () => {

@@ -326,7 +326,7 @@ describe("idleness", () => {
             const statuses = log.filter((each) => each === "IDLE" || each === "ACTIVE")
             expect(statuses).toEqual(statuses.map((_, i) => i % 2 === 0 ? "IDLE" : "ACTIVE"))
             yield* handle.cancel
-          }).pipe(Effect.scoped, Effect.provide(quiet), Effect.provide(TestContext.TestContext), Effect.runPromise)
+          }).pipe(Effect.scoped, Effect.provide([quiet, TestContext.TestContext]), Effect.runPromise)
       ),
       { numRuns: 25 }
     ))

@@ -20,7 +20,7 @@ export const ofSchema = (
 }
 
 /** names for a message */
-export const quoted = (names: ReadonlyArray<string>): string =>
+const quoted = (names: ReadonlyArray<string>): string =>
   names.length === 0 ? "none" : names.slice(0, 100).map((name) => JSON.stringify(name)).join(", ") + (names.length > 100 ? ", ..." : "")
 
 /** why rows cannot be made of columns with these names, if they cannot */

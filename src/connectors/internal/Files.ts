@@ -104,7 +104,7 @@ export const open = (path: string): Effect.Effect<OpenFile, FileError, FileSyste
   }).pipe(Effect.mapError(failed("open", path)))
 
 /** the bytes of a text file, chunk by chunk */
-export interface Chunks {
+interface Chunks {
   /** where the first chunk begins: behind a byte order mark, if the file begins with one */
   readonly start: number
   /** the chunk at an offset; empty at the end of the file */

@@ -24,7 +24,7 @@ import { FileError } from "../../StreamError.js"
 import { failed } from "./Files.js"
 
 /** what to make visible: both are whole paths */
-export interface Committable {
+interface Committable {
   readonly temporary: string
   readonly final: string
 }
