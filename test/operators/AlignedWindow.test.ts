@@ -353,7 +353,7 @@ const at = (time: number, v = "x"): Item => ({ value: { key: "a", at: time, v: `
 const mark = (watermark: number): Item => ({ value: undefined, watermark })
 
 describe("the state of a window", () => {
-  /** how many entries the window's state holds in a savepoint after these items */
+  /** how many entries the window's keyed state holds in a savepoint after these items */
   const entries = (lateness: number, items: ReadonlyArray<Item>) => {
     const spec: Spec = { size: 10, slide: 10, offset: 0, lateness, variant: "aggregate", batchSize: 1, chaining: true }
     const { reached, stream } = tape([...items, mark(1000)], items.length)
@@ -367,7 +367,7 @@ describe("the state of a window", () => {
       const states = operators.filter(({ uid }) => uid === "window").flatMap(({ subtasks }) =>
         subtasks.flatMap((subtask) => subtask.states)
       )
-      return states.reduce((sum, state) => sum + state.entries, 0)
+      return states.reduce((sum, state) => sum + (state.kind === "keyed" ? state.entries : 0), 0)
     }).pipe(Effect.scoped, Effect.provide(memory), Effect.runPromise)
   }
 

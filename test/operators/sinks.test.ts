@@ -557,6 +557,33 @@ describe("two-phase commit", () => {
     expect(Array.from(books.commits.values())).toEqual([1, 1, 1])
   })
 
+  it("what makes a transaction durable is not interrupted by a cancel either: the job ends once it is done", async () => {
+    const books = new Books()
+    const { give, stream } = feed(2)
+    let written = false
+    let interrupted = false
+    const gate = new Gate(() => written)
+    books.persist = (id) => Effect.onInterrupt(gate.pass(id), () => Effect.sync(() => void (interrupted = true)))
+    await Effect.runPromise(
+      Effect.scoped(Effect.gen(function*() {
+        const handle = yield* Job.start(Job.make("cancel", DataStream.to(stream, books.sink, { uid: "sink" })), manual)
+        give(1)
+        yield* until(() => books.written === 1)
+        yield* Effect.fork(handle.triggerCheckpoint)
+        yield* until(() => books.calls.includes("prepare 1"))
+        const cancel = yield* Effect.fork(handle.cancel)
+        yield* settle
+        expect(cancel.unsafePoll()).toBeNull()
+        written = true
+        gate.ask()
+        yield* cancel
+      })).pipe(Effect.provide(storage(books.calls)))
+    )
+    expect(interrupted).toBe(false)
+    expect(books.calls).toContain("durable 1")
+    expect(books.visible).toEqual([])
+  })
+
   it("L6, FA-19: a commit that fails fails the task; the restart commits it again", async () => {
     const books = new Books()
     let fails = true
