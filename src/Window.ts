@@ -54,10 +54,9 @@ export const cleanupTime = (end: number, lateness: number): number => Math.min(e
  * @since 0.1.0
  * @category assignment
  */
-export const start = (timestamp: number, offset: number, size: number): number => {
-  const remainder = (timestamp - offset) % size
-  return remainder < 0 ? timestamp - (remainder + size) : timestamp - remainder
-}
+export const start = (timestamp: number, offset: number, size: number): number =>
+  // a division is much faster than the remainder of two doubles, and as exact for all whole milliseconds
+  Math.floor((timestamp - offset) / size) * size + offset
 
 const aligned = (name: string, size: number, slide: number, offset: number): AlignedWindows => {
   if (!(size > 0) || !(slide > 0) || !(Math.abs(offset) < slide)) {

@@ -40,8 +40,11 @@ export class AlignedWindow<A, Acc, Out> implements PushOperator<A, Out> {
   private passed!: OperatorListState<number>
   /** the least end of a window that has not fired */
   private nextEnd = Infinity
+  /** the two panes used last: out of order, records alternate between neighbours */
   private lastEnd = NaN
   private lastPane: Pane<Acc> | undefined
+  private otherEnd = NaN
+  private otherPane: Pane<Acc> | undefined
 
   constructor(
     private readonly windows: AlignedWindows,
@@ -76,8 +79,10 @@ export class AlignedWindow<A, Acc, Out> implements PushOperator<A, Out> {
       )
     }
     const { offset, size, slide } = this.windows
+    const last = start(timestamp, offset, slide)
+    if (size === slide && lastOf(last + size) > this.watermark) return this.add(last + size, value)
     let taken = false
-    for (let at = start(timestamp, offset, slide); at > timestamp - size; at -= slide) {
+    for (let at = last; at > timestamp - size; at -= slide) {
       const end = at + size
       if (lastOf(end) > this.watermark) {
         this.add(end, value)
@@ -108,8 +113,11 @@ export class AlignedWindow<A, Acc, Out> implements PushOperator<A, Out> {
   private add(end: number, value: A): void {
     const table = this.pending
     if (end !== this.lastEnd) {
+      const pane = end === this.otherEnd ? this.otherPane : table.paneOrNew(end)
+      this.otherEnd = this.lastEnd
+      this.otherPane = this.lastPane
       this.lastEnd = end
-      this.lastPane = table.paneOrNew(end)
+      this.lastPane = pane
       if (end < this.nextEnd) this.nextEnd = end
     }
     const pane = this.lastPane!
@@ -132,8 +140,8 @@ export class AlignedWindow<A, Acc, Out> implements PushOperator<A, Out> {
   private fire(watermark: number, out: Output<Out>): void {
     const due = Array.from(this.pending.panes.keys()).filter((end): end is number => isWindow(end) && lastOf(end) <= watermark)
     due.sort((a, b) => a - b)
-    this.lastEnd = NaN
-    this.lastPane = undefined
+    this.lastEnd = this.otherEnd = NaN
+    this.lastPane = this.otherPane = undefined
     for (const end of due) {
       for (const [key, entry] of this.pending.pane(end)!) {
         this.keys.setMapKey(key)

@@ -49,7 +49,7 @@ class WriterOperator<A, E> implements StreamOperator<A, never, E> {
 
   processElement({ timestamp, value }: StreamRecord<A>): HookResult<E> {
     const answer = this.writer.write(value, timestamp)
-    return Effect.isEffect(answer) ? answer : undefined
+    return answer !== undefined && Effect.isEffect(answer) ? answer : undefined
   }
 
   endBatch(): HookResult<E> {
@@ -120,7 +120,7 @@ class CommittingOperator<A, E> implements StreamOperator<A, never, E> {
 
   processElement({ timestamp, value }: StreamRecord<A>): HookResult<E> {
     const answer = this.writer.write(value, timestamp)
-    return Effect.isEffect(answer) ? answer : undefined
+    return answer !== undefined && Effect.isEffect(answer) ? answer : undefined
   }
 
   snapshotState(ctx: SnapshotContext<E>): HookResult<E> {

@@ -11,32 +11,35 @@ import type { KeyContext } from "../StreamOperator.js"
 /** Holds the key of the record or timer in hand. */
 export class CurrentKey implements KeyContext {
   mapKey: MapKey = undefined
-  private current: unknown = undefined
-  private known = true
+  /** the last key that does not stand for itself, and what stands for it */
+  private composite: { readonly key: unknown; readonly mapKey: MapKey } | undefined
 
   constructor(private readonly codec: KeyCodec<any>) {}
 
   get key(): unknown {
-    if (!this.known) {
-      this.current = this.codec.fromMapKey(this.mapKey)
-      this.known = true
-    }
-    return this.current
+    const { mapKey } = this
+    return isMapKey(mapKey) ? mapKey : this.decoded(mapKey)
   }
 
   /** Hot: once per record. */
   setCurrentKey(key: unknown): void {
-    this.current = key
-    this.known = true
-    this.mapKey = isMapKey(key) ? key : this.codec.toMapKey(key)
+    if (isMapKey(key)) this.mapKey = key
+    else {
+      this.mapKey = this.codec.toMapKey(key)
+      this.composite = { key, mapKey: this.mapKey }
+    }
   }
 
   setMapKey(mapKey: MapKey): void {
     this.mapKey = mapKey
-    this.known = false
   }
 
   fromMapKey(mapKey: MapKey): unknown {
     return this.codec.fromMapKey(mapKey)
+  }
+
+  private decoded(mapKey: MapKey): unknown {
+    if (this.composite?.mapKey !== mapKey) this.composite = { key: this.codec.fromMapKey(mapKey), mapKey }
+    return this.composite!.key
   }
 }

@@ -85,7 +85,7 @@ class PassNode extends ChainNode {
 
 /** An operator that never answers a record with an Effect. Hot. */
 class PushNode extends ChainNode {
-  constructor(index: number, meta: ChainedOperator, private readonly operator: PushOperator<any, any, any>) {
+  constructor(index: number, meta: ChainedOperator, protected readonly operator: PushOperator<any, any, any>) {
     super(index, meta, operator)
   }
 
@@ -115,7 +115,7 @@ class KeyedPushNode extends PushNode {
 
   override emit(value: any, timestamp: number | undefined): void {
     this.keys!.setCurrentKey(this.select(value))
-    super.emit(value, timestamp)
+    this.operator.push(value, timestamp, this.out)
   }
 }
 
@@ -139,8 +139,14 @@ class RecordNode extends ChainNode {
     super(index, meta, operator)
   }
 
+  /** Hot where operators answer without an Effect. */
   emit(value: any, timestamp: number | undefined): void {
-    this.take(record(value, timestamp))
+    if (this.effect !== undefined) {
+      this.waiting.push(record(value, timestamp))
+      return
+    }
+    const answer = this.processRecord(record(value, timestamp))
+    if (answer !== undefined) this.parkOn(answer)
   }
 
   emitWatermark(timestamp: number): void {
@@ -161,17 +167,23 @@ class RecordNode extends ChainNode {
       return
     }
     const answer = this.process(item)
-    if (answer !== undefined) {
-      this.effect = answer
-      this.park(this)
-    }
+    if (answer !== undefined) this.parkOn(answer)
+  }
+
+  private parkOn(answer: Effect.Effect<void, any>): void {
+    this.effect = answer
+    this.park(this)
+  }
+
+  private processRecord(item: StreamRecord<any>): HookResult<any> {
+    if (this.meta.key !== undefined) this.keys!.setCurrentKey(this.meta.key.select(item.value))
+    return this.operator.processElement(item, this.out)
   }
 
   private process(item: Waiting): HookResult<any> {
     switch (item._tag) {
       case "Record":
-        if (this.meta.key !== undefined) this.keys!.setCurrentKey(this.meta.key.select(item.value))
-        return this.operator.processElement(item, this.out)
+        return this.processRecord(item)
       case "Watermark":
         this.advanceTimers(item.timestamp)
         if (this.operator.processWatermark === undefined) return this.out.emitWatermark(item.timestamp)

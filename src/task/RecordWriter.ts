@@ -71,8 +71,10 @@ export class RecordWriter implements Output<any> {
     return false
   }
 
+  /** Hot. */
   emit(value: any, timestamp: number | undefined): void {
     const { route } = this
+    if (this.channels.length === 1) return this.append(0, value, timestamp)
     if (route._tag === "One") this.append(route.of(value), value, timestamp)
     else for (let i = 0; i < this.channels.length; i++) this.append(i, value, timestamp)
   }

@@ -1,5 +1,5 @@
 /** Windows of event time against an oracle that keeps every record in a list and knows nothing of panes, slides or state tables. */
-import { Deferred, Effect, FastCheck as fc, FiberId, Layer, Logger, Option, Schema } from "effect"
+import { Deferred, Effect, FastCheck as fc, FiberId, Layer, Logger, Option, Schema, Stream } from "effect"
 import type { JobMetrics, JobOptions } from "sluice"
 import {
   Aggregator,
@@ -574,5 +574,99 @@ describe("I4: after a restore, what was late before is late still", () => {
     )
     expect(first).toEqual({ results: ["0..10 a,1"], late: [] })
     expect(second).toEqual(after)
+  })
+
+  it("also where an input that was idle comes back first: event time does not go back, and no window fires a second time", async () => {
+    const first = emptyOut()
+    const second = emptyOut()
+    /** one input with watermarks, and one that is idle at once */
+    const job = (busy: ReadonlyArray<Item>, dozing: ReadonlyArray<Item>, out: Out) => {
+      const timed = (name: string, items: ReadonlyArray<Item>, strategy: WatermarkStrategy.WatermarkStrategy<Item>) =>
+        DataStream.fromStream(Stream.concat(Stream.fromIterable(items), Stream.never)).pipe(
+          DataStream.uid(name),
+          DataStream.assignTimestamps((item) => item.value?.at ?? 0, strategy),
+          DataStream.uid(`${name} timestamps`)
+        )
+      const punctuated = WatermarkStrategy.punctuated((item: Item) => item.watermark)
+      return collect(
+        DataStream.union(timed("busy", busy, punctuated), timed("dozing", dozing, punctuated.pipe(WatermarkStrategy.withIdleness(1)))).pipe(
+          DataStream.filterMap((item) => Option.fromNullable(item.value)),
+          KeyedStream.keyBy((value) => value.key),
+          WindowedStream.window(Window.tumbling(10)),
+          WindowedStream.lateOutput(lateTag),
+          WindowedStream.aggregate(joined, (vs, { key, window }) => describeWindow(key, window, vs)),
+          DataStream.uid("window")
+        ),
+        out
+      )
+    }
+    await Effect.runPromise(
+      Effect.scoped(Effect.gen(function*() {
+        const busy = [at(1, "1"), mark(20)]
+        const one = yield* Job.start(job(busy, [], first))
+        yield* until(() => first.results.length > 0)
+        yield* one.stopWithSavepoint()
+        const two = yield* Job.start(job([...busy, at(3, "too"), at(25, "2"), mark(40)], [mark(4), at(2, "late")], second))
+        yield* until(() => second.late.length + second.results.length >= 3)
+        yield* two.cancel
+      })).pipe(Effect.provide(memory))
+    )
+    expect(first).toEqual({ results: ["0..10 a,1"], late: [] })
+    expect([...second.results, ...second.late].sort()).toEqual([",late", ",too", "20..30 a,2"])
+  })
+
+  it("also where a subtask has nothing to say before another one's late record comes", async () => {
+    const splits = [[at(3, "0"), mark(20), at(4, "late")], [at(1, "1"), mark(20)]]
+    const first = emptyOut()
+    const second = emptyOut()
+    const job = (cut: number, out: Out) => {
+      let reached = 0
+      const stream = DataStream.fromSource(
+        DataSource.make({
+          name: "two",
+          splits: Effect.succeed([0, 1]),
+          read: (split: number, position: number | undefined) =>
+            Effect.sync((): DataSource.SplitReader<Item, number> => {
+              let n = position ?? 0
+              const rows = splits[split].slice(0, cut)
+              return {
+                poll: () => n < rows.length ? { values: [rows[n++]], position: n } : undefined,
+                fetch: Effect.suspend(() => {
+                  reached++
+                  return Effect.never
+                }).pipe(Effect.whenEffect(Effect.sync(() => n >= rows.length)), Effect.as(true))
+              }
+            })
+        }),
+        { uid: "two", parallelism: 2 }
+      ).pipe(
+        DataStream.assignTimestamps((item) => item.value?.at ?? 0, WatermarkStrategy.punctuated((item) => item.watermark)),
+        DataStream.uid("timestamps"),
+        DataStream.parallelism(2),
+        DataStream.filterMap((item) => Option.fromNullable(item.value)),
+        DataStream.parallelism(2),
+        KeyedStream.keyBy((value) => value.key),
+        WindowedStream.window(Window.tumbling(10)),
+        WindowedStream.lateOutput(lateTag),
+        WindowedStream.aggregate(joined, (vs, { key, window }) => describeWindow(key, window, vs)),
+        DataStream.uid("window"),
+        DataStream.parallelism(1)
+      )
+      return { job: collect(stream, out), reached: until(() => reached === 2) }
+    }
+    await Effect.runPromise(
+      Effect.scoped(Effect.gen(function*() {
+        const one = job(2, first)
+        const handle = yield* Job.start(one.job)
+        yield* one.reached
+        yield* until(() => first.results.length > 0)
+        yield* handle.stopWithSavepoint()
+        const two = yield* Job.start(job(3, second).job)
+        yield* until(() => second.late.length + second.results.length > 0)
+        yield* two.stopWithSavepoint({ drain: true })
+      })).pipe(Effect.provide(memory))
+    )
+    expect(first.results).toHaveLength(1)
+    expect(second).toEqual({ results: [], late: [",late"] })
   })
 })
