@@ -149,52 +149,62 @@ export class CheckpointCoordinator implements CheckpointResponder {
 
   private start(kind: CheckpointKind): Effect.Effect<Deferred.Deferred<CheckpointStats, CheckpointFailed>, CheckpointFailed> {
     const stop = kind._tag === "Savepoint" && kind.stop !== "no"
-    return Effect.uninterruptible(Effect.gen(this, function*() {
-      const clock = yield* Effect.clock
-      const id = this.ids.last + 1
-      const running = this.tasks.filter((task) => !this.finished.has(task))
-      const notReady = running.find((task) => task.state === "created" || task.state === "initializing")
-      const refuse = (reason: CheckpointFailureReason, detail: string) => {
-        const failure = new CheckpointFailed({ job: this.graph.name, id, reason, detail })
-        return Effect.zipRight(this.listener.failed(failure, kind._tag === "Savepoint"), Effect.fail(failure))
-      }
-      if (running.length === 0 || this.tasks.length === 0) return yield* refuse("NOT_ALL_REQUIRED_TASKS_RUNNING", "the job has ended")
-      if (notReady !== undefined) {
-        return yield* refuse("NOT_ALL_REQUIRED_TASKS_RUNNING", `${notReady.vertex.name}[${notReady.subtask}] is ${notReady.state}`)
-      }
-      if (stop && this.stopping) return yield* refuse("TASK_NOT_READY", "the job is already being stopped")
-      this.ids.last = id
-      const startedAt = clock.unsafeCurrentTimeMillis()
-      const done = yield* Deferred.make<CheckpointStats, CheckpointFailed>()
-      if (stop) this.stopping = true
-      const begun = yield* Effect.either(this.store.begin(id))
-      if (begun._tag === "Left") {
-        // FC-23: no task knows of it, so one that was to stop the job is like any other
-        if (stop) this.stopping = false
-        yield* this.count(id, "STORAGE", begun.left.message, false, kind._tag === "Savepoint")
-        return yield* Effect.fail(new CheckpointFailed({ job: this.graph.name, id, reason: "STORAGE", detail: begun.left.message }))
-      }
-      this.underway.set(id, { writer: begun.right, done, startedAt })
-      yield* this.apply({
-        _tag: "Triggered",
-        checkpoint: { id, kind, timestamp: startedAt, needed: new Set(running.map(keyOf)), reports: new Map() }
-      })
-      const expire = this.giveUp(id, "EXPIRED", `not complete after ${this.options.timeout} ms`)
-      yield* this.fork(
-        Effect.raceFirst(Effect.asVoid(Effect.exit(Deferred.await(done))), Effect.zipRight(Effect.sleep(this.options.timeout), expire))
-      )
-      const barrier: CheckpointBarrier = { _tag: "CheckpointBarrier", id, timestamp: startedAt, kind }
-      for (const task of running) {
-        if (!this.triggersDirectly(task)) continue
+    return Effect.uninterruptibleMask((restore) =>
+      Effect.gen(this, function*() {
+        const clock = yield* Effect.clock
+        const id = this.ids.last + 1
+        const running = this.tasks.filter((task) => !this.finished.has(task))
+        const notReady = running.find((task) => task.state === "created" || task.state === "initializing")
+        const refuse = (reason: CheckpointFailureReason, detail: string) => {
+          const failure = new CheckpointFailed({ job: this.graph.name, id, reason, detail })
+          return Effect.zipRight(this.listener.failed(failure, kind._tag === "Savepoint"), Effect.fail(failure))
+        }
+        if (running.length === 0 || this.tasks.length === 0) return yield* refuse("NOT_ALL_REQUIRED_TASKS_RUNNING", "the job has ended")
+        if (notReady !== undefined) {
+          return yield* refuse("NOT_ALL_REQUIRED_TASKS_RUNNING", `${notReady.vertex.name}[${notReady.subtask}] is ${notReady.state}`)
+        }
+        if (stop && this.stopping) return yield* refuse("TASK_NOT_READY", "the job is already being stopped")
+        this.ids.last = id
+        const startedAt = clock.unsafeCurrentTimeMillis()
+        const done = yield* Deferred.make<CheckpointStats, CheckpointFailed>()
+        if (stop) this.stopping = true
+        const late = () => ({ _tag: "Late", message: `the storage did not begin it in ${this.options.timeout} ms` }) as const
+        const begin = Effect.timeoutFail(this.store.begin(id), { duration: this.options.timeout, onTimeout: late })
+        // a store that hangs holds neither later checkpoints nor the end of the attempt
+        const begun = yield* Effect.onInterrupt(restore(Effect.either(begin)), () =>
+          Effect.sync(() => {
+            if (stop) this.stopping = false
+          }))
+        if (begun._tag === "Left") {
+          // FC-23: no task knows of it, so one that was to stop the job is like any other
+          if (stop) this.stopping = false
+          const { _tag, message } = begun.left
+          const reason = _tag === "Late" ? "EXPIRED" : "STORAGE"
+          yield* this.count(id, reason, message, false, kind._tag === "Savepoint")
+          return yield* Effect.fail(new CheckpointFailed({ job: this.graph.name, id, reason, detail: message }))
+        }
+        this.underway.set(id, { writer: begun.right, done, startedAt })
+        yield* this.apply({
+          _tag: "Triggered",
+          checkpoint: { id, kind, timestamp: startedAt, needed: new Set(running.map(keyOf)), reports: new Map() }
+        })
+        const expire = this.giveUp(id, "EXPIRED", `not complete after ${this.options.timeout} ms`)
         yield* this.fork(
-          Effect.flatMap(
-            task.triggerCheckpointAsync(barrier),
-            (taken) => taken ? Effect.void : this.giveUp(id, "TASK_NOT_READY", `${task.vertex.name}[${task.subtask}] is ${task.state}`)
-          )
+          Effect.raceFirst(Effect.asVoid(Effect.exit(Deferred.await(done))), Effect.zipRight(Effect.sleep(this.options.timeout), expire))
         )
-      }
-      return done
-    }))
+        const barrier: CheckpointBarrier = { _tag: "CheckpointBarrier", id, timestamp: startedAt, kind }
+        for (const task of running) {
+          if (!this.triggersDirectly(task)) continue
+          yield* this.fork(
+            Effect.flatMap(
+              task.triggerCheckpointAsync(barrier),
+              (taken) => taken ? Effect.void : this.giveUp(id, "TASK_NOT_READY", `${task.vertex.name}[${task.subtask}] is ${task.state}`)
+            )
+          )
+        }
+        return done
+      })
+    )
   }
 
   /** CC-11: sources, and tasks all of whose writers have ended */

@@ -40,6 +40,8 @@ export class AsyncWait<A, B, E> implements PushOperator<A, B, E> {
   private watermark: number = Watermark.MIN
   private context!: OperatorContext<B>
   private state!: OperatorListState<InFlight<A>>
+  /** the last watermark that each subtask has seen, given out or not */
+  private seen!: OperatorListState<number>
 
   constructor(
     private readonly run: (value: A) => Effect.Effect<B, E>,
@@ -54,12 +56,14 @@ export class AsyncWait<A, B, E> implements PushOperator<A, B, E> {
 
   initializeState(ctx: StateContext): void {
     this.state = ctx.list<InFlight<A>>("inFlight", this.schema === undefined ? undefined : this.stateSchema(this.schema))
+    this.seen = ctx.list<number>("watermark", undefined, "union")
   }
 
   readonly open = Effect.sync(() => {
     const restored = this.state.get()
-    // they may come from several subtasks: no record may meet a watermark that was not before it
-    const watermarks = restored.map((each) => each.watermark)
+    // they may come from several subtasks: no record, of these or still to come, may meet a watermark that was not before it
+    const sure = Math.min(...this.seen.get())
+    const watermarks = restored.map((each) => Math.min(each.watermark, sure))
     for (let i = watermarks.length - 2; i >= 0; i--) watermarks[i] = Math.min(watermarks[i], watermarks[i + 1])
     let passed: number = Watermark.MIN
     restored.forEach(({ timestamp, value }, i) => {
@@ -90,6 +94,7 @@ export class AsyncWait<A, B, E> implements PushOperator<A, B, E> {
       if (entry._tag === "Watermark") watermark = entry.timestamp
       return entry._tag === "Record" ? [{ value: entry.value, timestamp: entry.timestamp, watermark }] : []
     }))
+    this.seen.set([watermark])
   }
 
   isAvailable(): boolean {

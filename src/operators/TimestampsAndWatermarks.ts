@@ -44,7 +44,7 @@ export class TimestampsAndWatermarks<A> implements PushOperator<A, A> {
 
   push(value: A, given: number | undefined, out: Output<A>): void {
     const timestamp = this.timestampOf === undefined ? given : this.timestampOf(value)
-    if (typeof timestamp !== "number" || Number.isNaN(timestamp)) {
+    if (typeof timestamp !== "number" || !Number.isFinite(timestamp)) {
       throw new TypeError(
         `${this.context.name}: a record has no timestamp (got ${
           String(timestamp)

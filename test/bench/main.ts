@@ -6,6 +6,7 @@
  *     npm run bench -- --quick         fewer and shorter rounds: for a look, not for a claim
  *     npm run bench -- --json FILE     the table as data
  *     npm run bench -- --check         ends with code 1 where a target is missed
+ *     npm run bench -- --clean         without the other jobs before: what V8 makes of a process with one job; the targets are not for that
  *     npm run bench -- --profile       the functions in which Sluice spends its time, instead of the table
  *
  * Differences below 15 % mean nothing, nor does a ratio whose bracket is wide, or a run whose control is not close to 1: run again on a quiet machine.
@@ -26,6 +27,7 @@ const { values: options } = parseArgs({
     only: { type: "string", multiple: true },
     quick: { type: "boolean", default: false },
     check: { type: "boolean", default: false },
+    clean: { type: "boolean", default: false },
     json: { type: "string" },
     profile: { type: "boolean", default: false }
   }
@@ -37,8 +39,8 @@ const wanted = catalog.filter(({ name }) => options.only?.some((part) => name.in
 if (wanted.length === 0) throw new Error(`--only: no workload is called that; there are: ${catalog.map(({ name }) => name).join("; ")}`)
 
 const rows: Array<Row> = []
-console.log(`node ${process.version}, ${effort.rounds} rounds, after twelve other jobs in the same process`)
-await pollute()
+console.log(`node ${process.version}, ${effort.rounds} rounds, ${options.clean ? "clean" : "after twelve other jobs in the same process"}`)
+if (!options.clean) await pollute()
 if (!options.profile) console.log(`\n${header}`)
 for (const workload of wanted) {
   if (options.profile) {

@@ -1,7 +1,7 @@
 /** CC: the coordinator of checkpoints, with tasks that do what the test says, a store that writes down what is asked of it, and a clock that it moves. */
 import { describe, expect, it } from "@effect/vitest"
 import type { Clock, Duration } from "effect"
-import { Cause, Effect, Exit, FastCheck as fc, Fiber, Scope, TestClock, TestContext } from "effect"
+import { Cause, Deferred, Effect, Exit, FastCheck as fc, Fiber, Scope, TestClock, TestContext } from "effect"
 import type { CheckpointStorage, JobMetrics, JobOptions, Lifecycle } from "sluice"
 import { Checkpoint, StreamError } from "sluice"
 import type { IdCounter } from "../../src/checkpoint/CheckpointCoordinator.js"
@@ -76,13 +76,17 @@ class Task implements Invokable {
 class Store implements CheckpointStorage.CheckpointStore {
   readonly kept = new Map<number, Checkpoint.CheckpointMetadata>()
   beginFails = false
+  /** what `begin` waits for */
+  beginWaits: Effect.Effect<void> = Effect.void
   completeFails = false
 
   constructor(private readonly log: Array<string>) {}
 
   private readonly fail = (operation: string) => new StreamError.StorageFailed({ operation, path: "somewhere", reason: "disk full" })
 
-  readonly begin = (id: number) =>
+  readonly begin = (id: number) => Effect.zipRight(Effect.suspend(() => this.beginWaits), this.begun(id))
+
+  private readonly begun = (id: number) =>
     Effect.suspend(() => {
       if (this.beginFails) return this.fail("begin")
       return Effect.succeed<CheckpointStorage.CheckpointWriter>({
@@ -474,6 +478,42 @@ describe("one checkpoint", () => {
       const two = yield* makeWorld({ ids })
       yield* two.trigger()
       expect(two.pending()).toEqual([44])
+    }))
+
+  it.scoped("CC-18, D4: one that expires while the store still begins it triggers nobody afterwards, and the next one goes ahead", () =>
+    Effect.gen(function*() {
+      const { ack, advance, store, tasks, trigger } = yield* makeWorld({ options: { timeout: 100, tolerableFailures: 5 } })
+      const gate = yield* Deferred.make<void>()
+      store.beginWaits = Deferred.await(gate)
+      const first = yield* trigger()
+      yield* advance(100)
+      store.beginWaits = Effect.void
+      // nobody is left hanging by this test, whatever comes of it
+      const early = first.unsafePoll()
+      yield* Deferred.succeed(gate, undefined)
+      yield* settle
+      expect(early).not.toBeNull()
+      expect(yield* outcome(first)).toBe("EXPIRED")
+      expect(seen(tasks[0], "trigger")).toEqual([])
+      const second = yield* trigger()
+      yield* ack(2)
+      expect(yield* outcome(second)).toBe(2)
+    }))
+
+  it.scoped("CC-17, R1: the end of the attempt does not wait for a store that does not begin", () =>
+    Effect.gen(function*() {
+      const scope = yield* Scope.make()
+      const { advance, start, store } = yield* makeWorld({ options: { interval: 10 } }).pipe(Scope.extend(scope))
+      const gate = yield* Deferred.make<void>()
+      store.beginWaits = Deferred.await(gate)
+      yield* Scope.extend(start, scope)
+      yield* advance(10)
+      const closing = yield* Effect.fork(Scope.close(scope, Exit.void))
+      yield* settle
+      const closed = closing.unsafePoll()
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(closing)
+      expect(closed).not.toBeNull()
     }))
 
   it.scoped("whoever asked for it may go: the checkpoint goes on", () =>

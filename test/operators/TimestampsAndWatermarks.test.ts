@@ -216,6 +216,7 @@ describe("watermarks", () => {
   it.each<readonly [string, (row: { readonly at?: number }) => any, string]>([
     ["undefined", (row) => row.at, "undefined"],
     ["NaN", () => new Date("no date").getTime(), "NaN"],
+    ["Infinity, which would end event time", () => 1 / 0, "Infinity"],
     ["a text", () => "2001-01-01", "2001-01-01"],
     ["a Date", () => new Date(0), "1970"]
   ])("a timestamp that is %s fails the job with the operator's name, what it got and what to do", async (_, timestampOf, got) => {
