@@ -1,9 +1,10 @@
 /**
  * What is measured: the workloads, their variants, and the targets for Sluice.
  *
- * The targets are the floors that PERFORMANCE.md ("Achievable targets") gives for design A2, operators that push value and timestamp to one another, which
- * is what the engine does; they leave 15 to 25 % of slack below what the prototype measured. Beside RxJS and Effect Stream it mostly has figures for generated
- * code alone, which are no floor for A2 and left out.
+ * The targets are the floors that PERFORMANCE.md ("Achievable targets") gives for design A2, operators that push value
+ * and timestamp to one another, which is what the engine does; they leave 15 to 25 % of slack below what the prototype
+ * measured. Beside RxJS and Effect Stream it mostly has figures for generated code alone, which are no floor for A2
+ * and left out.
  *
  * @since 0.1.0
  */
@@ -54,8 +55,9 @@ const keyedSum: Workload = {
 const count = from<typeof import("./workloads/windowCount.js")>("./workloads/windowCount.ts")
 
 /**
- * Windows kept pane by pane, as `AlignedWindow` keeps them: 0.75 of the hand loop. With a thousand windows most keys have one record in each. The 0.94 to
- * 1.06 from which that was taken are those of generated code; the table of designs has 0.62 and 0.60 for A2.
+ * Windows kept pane by pane, as `AlignedWindow` keeps them: 0.75 of the hand loop. With a thousand windows most keys
+ * have one record in each. The 0.94 to 1.06 from which that was taken are those of generated code; the table of
+ * designs has 0.62 and 0.60 for A2.
  */
 const windowCount = (windows: number): Workload => {
   const size = SPAN / windows
@@ -75,9 +77,10 @@ const windowCount = (windows: number): Workload => {
 const tasks = from<typeof import("./workloads/twoTasks.js")>("./workloads/twoTasks.ts")
 
 /**
- * From "End to end, warm (08b)", row "ring, A2, batch 1024", 62.0 ns a record. The hand loop took 25.0 ns: 0.40, less 15 % is 0.34. Effect Stream with
- * bufferChunks took 158 ns: 2.5 times, less 20 % is 2 times. RxJS, which has no channel, took 92.0 ns: 1.5 times, less 20 % is 1.2 times. (The 0.45, 3 and
- * 1.8 times of the list of targets are those of generated code, 40 ns.)
+ * From "End to end, warm (08b)", row "ring, A2, batch 1024", 62.0 ns a record. The hand loop took 25.0 ns: 0.40, less
+ * 15 % is 0.34. Effect Stream with bufferChunks took 158 ns: 2.5 times, less 20 % is 2 times. RxJS, which has no
+ * channel, took 92.0 ns: 1.5 times, less 20 % is 1.2 times. (The 0.45, 3 and 1.8 times of the list of targets are
+ * those of generated code, 40 ns.)
  */
 const twoTasks: Workload = {
   name: "two tasks",

@@ -9,7 +9,8 @@
  *     npm run bench -- --clean         without the other jobs before: what V8 makes of a process with one job; the targets are not for that
  *     npm run bench -- --profile       the functions in which Sluice spends its time, instead of the table
  *
- * Differences below 15 % mean nothing, nor does a ratio whose bracket is wide, or a run whose control is not close to 1: run again on a quiet machine.
+ * Differences below 15 % mean nothing, nor does a ratio whose bracket is wide, or a run whose control is not close to
+ * 1: run again on a quiet machine.
  *
  * @since 0.1.0
  */

@@ -1,6 +1,7 @@
 /**
- * Times variants of one workload side by side, after the method of the performance research: one process, interleaved rounds with the order turned
- * round every second time, a collected heap before each sample, and ratios taken within a round, where the machine was the same for all.
+ * Times variants of one workload side by side, after the method of the performance research: one process, interleaved
+ * rounds with the order turned round every second time, a collected heap before each sample, and ratios taken within a
+ * round, where the machine was the same for all.
  *
  * M1. A variant whose checksum is not the reference's stops the benchmark: a wrong answer has no speed.
  *

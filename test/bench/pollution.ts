@@ -1,8 +1,9 @@
 /**
- * Other work that the process did before: twelve small jobs with records and user functions of other shapes, and as many RxJS and Effect pipelines.
+ * Other work that the process did before: twelve small jobs with records and user functions of other shapes, and as
+ * many RxJS and Effect pipelines.
  *
- * What V8 learned from them is what it knows of the engine when the measured job starts. Without it an engine of shared code looks up to twice as fast
- * as it is in a program that runs more than one job.
+ * What V8 learned from them is what it knows of the engine when the measured job starts. Without it an engine of
+ * shared code looks up to twice as fast as it is in a program that runs more than one job.
  *
  * @since 0.1.0
  */

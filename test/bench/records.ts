@@ -1,5 +1,6 @@
 /**
- * The records that all workloads read: made once, the same in every run, cut into slices beforehand so that reading them costs little.
+ * The records that all workloads read: made once, the same in every run, cut into slices beforehand so that reading
+ * them costs little.
  *
  * @since 0.1.0
  */
@@ -24,7 +25,10 @@ export const SPAN = 1_000_000
 /** How far a record may lie behind the highest timestamp before it, in milliseconds. */
 export const OUT_OF_ORDER = 500
 
-/** Records of a slice: what a poll of the source gives, the batch of a channel, and after how many records a hand loop looks at event time. */
+/**
+ * Records of a slice: what a poll of the source gives, the batch of a channel, and after how many records a hand loop
+ * looks at event time.
+ */
 export const SLICE = 1024
 
 /** Numbers from 0 up to, not including, 1 (mulberry32). */

@@ -1,9 +1,10 @@
 /**
  * The time that work took, less the time in which this thread could have run and another process had its processor.
  *
- * On a machine that others use too that is most of the noise: a loop whose wall-clock time went from 390 to 880 ms while three processes shared two
- * processors took 190 to 210 ms of this time. What is left is noise of shared caches and of V8's helper threads, which wait as well. Linux counts the wait
- * for each thread; elsewhere the time is the wall clock's.
+ * On a machine that others use too that is most of the noise: a loop whose wall-clock time went from 390 to 880 ms
+ * while three processes shared two processors took 190 to 210 ms of this time. What is left is noise of shared caches
+ * and of V8's helper threads, which wait as well. Linux counts the wait for each thread; elsewhere the time is the
+ * wall clock's.
  *
  * @since 0.1.0
  */
