@@ -10,7 +10,7 @@ const floors = [
   [
     "contracts",
     [
-      "(?:StreamOperator|ProcessFunction|State|StateBackend|CheckpointStorage|Aggregator|WatermarkStrategy)\\.ts$",
+      "(?:StreamOperator|OperatorCode|ProcessFunction|State|StateBackend|CheckpointStorage|Aggregator|WatermarkStrategy)\\.ts$",
       "(?:Window|Trigger|DataSource|DataSink|OutputTag|JobOptions|JobMetrics)\\.ts$",
       "state/(?!Shape\\.ts$)",
       "storage/"

@@ -52,6 +52,8 @@ export interface JobOptions {
   readonly batchSize?: number | undefined
   /** whether operators that can run in one task do; default true */
   readonly chaining?: boolean | undefined
+  /** whether each chain runs as code generated for it; default true, and by itself false where the host forbids it */
+  readonly codegen?: boolean | undefined
   /** default: no checkpoints at an interval */
   readonly checkpoint?: CheckpointOptions | undefined
   /** when to start again after a failure; default "none" without checkpoints, else exponential backoff from 100 ms to 10 s with jitter */
@@ -71,6 +73,7 @@ export interface ResolvedOptions {
   readonly maxParallelism: number
   readonly batchSize: number
   readonly chaining: boolean
+  readonly codegen: boolean
   readonly checkpoint: ResolvedCheckpointOptions | undefined
   readonly restart: Schedule.Schedule<unknown, unknown, never> | "none"
   readonly restore: Restore
@@ -114,6 +117,7 @@ export const resolve = (options: JobOptions = {}): ResolvedOptions => ({
   maxParallelism: options.maxParallelism ?? 128,
   batchSize: options.batchSize ?? 1024,
   chaining: options.chaining ?? true,
+  codegen: options.codegen ?? true,
   checkpoint: options.checkpoint === undefined ? undefined : {
     interval: Duration.toMillis(options.checkpoint.interval),
     timeout: Duration.toMillis(options.checkpoint.timeout ?? "10 minutes"),

@@ -15,6 +15,7 @@ import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { Redistribution } from "./Checkpoint.js"
 import type { KeyGroupRange, MapKey } from "./KeyGroup.js"
+import type { EmitCode, RecordCode } from "./OperatorCode.js"
 import type { OutputTag } from "./OutputTag.js"
 import type { Descriptor } from "./State.js"
 import type { StateTable } from "./state/StateTable.js"
@@ -36,6 +37,8 @@ export type HookResult<E> = void | Effect.Effect<void, E>
  */
 export interface Output<in A> {
   readonly emit: (value: A, timestamp: number | undefined) => void
+  /** emits the first `count` values, all with a timestamp or none */
+  readonly emitBatch: (values: ReadonlyArray<A>, timestamps: ReadonlyArray<number> | undefined, count: number) => void
   readonly emitWatermark: (timestamp: number) => void
   readonly emitStatus: (idle: boolean) => void
   readonly output: <B>(tag: OutputTag<B>, value: B, timestamp: number | undefined) => void
@@ -73,6 +76,8 @@ export interface OperatorHooks<out Out, out E = never> {
   readonly isAvailable?: () => boolean
   /** true while records it took are still under way: end of input waits until it is false */
   readonly isBusy?: () => boolean
+  /** what it does for a record, as code: for operators that are hot (see `OperatorCode`) */
+  readonly code?: (code: RecordCode) => string
 }
 
 /**
@@ -159,6 +164,8 @@ export interface OperatorContext<in Out> {
   /** adds to a counter that the job's metrics show */
   readonly count: (name: string, n?: number) => void
   readonly processingTime: ProcessingTimeService
+  /** makes a function, of these parameters, whose emissions run into the code of the operators behind; `undefined` where no code is generated */
+  readonly generate: (parameters: ReadonlyArray<string>, body: (code: EmitCode) => string) => ((...args: Array<any>) => void) | undefined
 }
 
 /**

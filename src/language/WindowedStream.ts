@@ -144,10 +144,8 @@ export const reduce: {
   <K, A, W, E, R>(self: WindowedStream<K, A, W, E, R>, f: (self: A, that: A) => A, schema?: Schema.Schema<A, any>): DataStream<A, E, R> =>
     run<K, A, W, E, R, A, A>("window.reduce", self, {
       accumulator: schema,
-      first: (value) => value,
-      add: f,
-      single: (acc) => acc,
-      result: (acc) => [acc]
+      fold: { init: undefined, add: f, result: undefined, project: undefined },
+      single: true
     })
 )
 
@@ -181,15 +179,10 @@ export const aggregate: {
     aggregator: Aggregator.Aggregator<A, Acc, Out>,
     project?: (result: Out, context: WindowContext<K, any>) => any
   ): DataStream<any, E, R> => {
-    const single = project === undefined
-      ? (acc: Acc) => aggregator.result(acc)
-      : (acc: Acc, key: any, window: TimeWindow) => project(aggregator.result(acc), { key, window })
     return run<K, A, W, E, R, Acc, any>("window.aggregate", self, {
       accumulator: aggregator.accumulator,
-      first: (value) => aggregator.add(aggregator.init(), value),
-      add: aggregator.add,
-      single,
-      result: (acc, key, window) => [single(acc, key, window)]
+      fold: { ...aggregator, project },
+      single: true
     })
   }
 )
@@ -219,13 +212,16 @@ export const process: {
   ): DataStream<B, E, R> =>
     run<K, A, W, E, R, Array<A>, B>("window.process", self, {
       accumulator: schema === undefined ? undefined : Schema.mutable(Schema.Array(schema)),
-      first: (value) => [value],
-      add: (all, value) => {
-        all.push(value)
-        return all
+      fold: {
+        init: () => [],
+        add: (all, value) => {
+          all.push(value)
+          return all
+        },
+        // a copy: a late record may still be added to what the window keeps
+        result: (all) => all.slice(),
+        project: f
       },
-      single: undefined,
-      // a copy: a late record may still be added to what the window keeps
-      result: (all, key, window) => f(all.slice(), { key, window })
+      single: false
     })
 )

@@ -10,6 +10,7 @@
  */
 import type * as Schema from "effect/Schema"
 import type { MapKey } from "../KeyGroup.js"
+import type { EmitCode, RecordCode } from "../OperatorCode.js"
 import type { OutputTag } from "../OutputTag.js"
 import type { Pane, StateTable } from "../state/StateTable.js"
 import { NO_NAMESPACE } from "../state/StateTable.js"
@@ -17,15 +18,19 @@ import { Watermark } from "../StreamElement.js"
 import type { KeyContext, OperatorContext, OperatorListState, Output, PushOperator, StateContext } from "../StreamOperator.js"
 import type { AlignedWindows, TimeWindow } from "../Window.js"
 import { cleanupTime, start } from "../Window.js"
+import * as Fold from "./Fold.js"
 
-/** What is done with the records of a window. */
+/** What is done with the records of a window: `project` gives all its results, or the only one where `single`. */
 export interface WindowFunction<A, Acc, Out> {
   readonly accumulator: Schema.Schema<Acc, any> | undefined
-  readonly first: (value: A) => Acc
-  readonly add: (acc: Acc, value: A) => Acc
-  readonly result: (acc: Acc, key: any, window: TimeWindow) => Iterable<Out>
-  /** the same where each window has exactly one result */
-  readonly single: ((acc: Acc, key: any, window: TimeWindow) => Out) | undefined
+  readonly fold: Fold.Fold<A, Acc, WindowOf, Out> | Fold.Fold<A, Acc, WindowOf, Iterable<Out>>
+  readonly single: boolean
+}
+
+/** What a window function is told besides the records. */
+export interface WindowOf {
+  readonly key: any
+  readonly window: TimeWindow
 }
 
 /** The operator. */
@@ -34,6 +39,8 @@ export class AlignedWindow<A, Acc, Out> implements PushOperator<A, Out> {
   private pending!: StateTable<Acc>
   /** windows that have fired and may take late records */
   private fired!: StateTable<Acc>
+  private readonly first: (value: A) => Acc
+  private readonly result: (acc: Acc, context: WindowOf) => any
   private keys!: KeyContext
   private context!: OperatorContext<Out>
   private watermark: number = Watermark.MIN
@@ -45,13 +52,17 @@ export class AlignedWindow<A, Acc, Out> implements PushOperator<A, Out> {
   private lastPane: Pane<Acc> | undefined
   private otherEnd = NaN
   private otherPane: Pane<Acc> | undefined
+  private emitPane: ((pane: Pane<Acc>, end: number, at: number) => void) | undefined
 
   constructor(
     private readonly windows: AlignedWindows,
     private readonly lateness: number,
     private readonly late: OutputTag<A> | undefined,
     private readonly fn: WindowFunction<A, Acc, Out>
-  ) {}
+  ) {
+    this.first = Fold.first(fn.fold)
+    this.result = Fold.result<Acc, WindowOf, any>(fn.fold)
+  }
 
   setup(ctx: OperatorContext<Out>): void {
     this.context = ctx
@@ -71,7 +82,6 @@ export class AlignedWindow<A, Acc, Out> implements PushOperator<A, Out> {
     this.passed.set([this.watermark])
   }
 
-  /** Hot: test/bench window count. */
   push(value: A, timestamp: number | undefined, out: Output<Out>): void {
     if (timestamp === undefined) {
       throw new TypeError(
@@ -98,6 +108,22 @@ export class AlignedWindow<A, Acc, Out> implements PushOperator<A, Out> {
     }
   }
 
+  /** Tumbling windows that have not fired, in the open; the rest by a call. */
+  code(code: RecordCode): string {
+    const { bind, local, out, timestamp, value } = code
+    const { offset, size, slide } = this.windows
+    const self = bind(this)
+    const push = `${self}.push(${value}, ${timestamp}, ${out})\n`
+    if (size !== slide) return push
+    const [end, pane, entry] = [local(), local(), local()]
+    return `const ${end} = ${timestamp} === undefined ? NaN : ${bind(start)}(${timestamp}, ${offset}, ${slide}) + ${size}
+if (Math.min(${end} - 1, ${Watermark.MAX}) > ${self}.watermark) {
+if (${end} !== ${self}.lastEnd) ${self}.turnTo(${end})
+const ${pane} = ${self}.lastPane
+${Fold.addCode(code, this.fn.fold, this.pending, entry, pane, end)}
+} else ${push}`
+  }
+
   processWatermark(watermark: number, out: Output<Out>): void {
     // after a restore the source gives again what had passed here before
     if (watermark > this.watermark) this.watermark = watermark
@@ -112,19 +138,21 @@ export class AlignedWindow<A, Acc, Out> implements PushOperator<A, Out> {
 
   private add(end: number, value: A): void {
     const table = this.pending
-    if (end !== this.lastEnd) {
-      const pane = end === this.otherEnd ? this.otherPane : table.paneOrNew(end)
-      this.otherEnd = this.lastEnd
-      this.otherPane = this.lastPane
-      this.lastEnd = end
-      this.lastPane = pane
-      if (end < this.nextEnd) this.nextEnd = end
-    }
+    if (end !== this.lastEnd) this.turnTo(end)
     const pane = this.lastPane!
     const { mapKey } = this.keys
     const entry = table.entry(pane, end, mapKey)
-    if (entry === undefined) table.insert(pane, mapKey, this.fn.first(value))
-    else entry.value = this.fn.add(entry.value, value)
+    if (entry === undefined) table.insert(pane, mapKey, this.first(value))
+    else entry.value = this.fn.fold.add(entry.value, value)
+  }
+
+  private turnTo(end: number): void {
+    const pane = end === this.otherEnd ? this.otherPane : this.pending.paneOrNew(end)
+    this.otherEnd = this.lastEnd
+    this.otherPane = this.lastPane
+    this.lastEnd = end
+    this.lastPane = pane
+    if (end < this.nextEnd) this.nextEnd = end
   }
 
   private addLate(end: number, value: A, out: Output<Out>): void {
@@ -132,8 +160,8 @@ export class AlignedWindow<A, Acc, Out> implements PushOperator<A, Out> {
     const pane = table.paneOrNew(end)
     const { mapKey } = this.keys
     let entry = table.entry(pane, end, mapKey)
-    if (entry === undefined) entry = table.insert(pane, mapKey, this.fn.first(value))
-    else entry.value = this.fn.add(entry.value, value)
+    if (entry === undefined) entry = table.insert(pane, mapKey, this.first(value))
+    else entry.value = this.fn.fold.add(entry.value, value)
     this.emit(entry.value, end, out)
   }
 
@@ -143,21 +171,38 @@ export class AlignedWindow<A, Acc, Out> implements PushOperator<A, Out> {
     this.lastEnd = this.otherEnd = NaN
     this.lastPane = this.otherPane = undefined
     for (const end of due) {
-      for (const [key, entry] of this.pending.pane(end)!) {
-        this.keys.setMapKey(key)
-        this.emit(entry.value, end, out)
-      }
+      const pane = this.pending.pane(end)!
+      this.emitPane ??= this.context.generate(["pane", "end", "at"], (code) => this.emitPaneCode(code)) ??
+        ((pane, end) => {
+          for (const [key, entry] of pane) {
+            this.keys.setMapKey(key)
+            this.emit(entry.value, end, out)
+          }
+        })
+      this.emitPane(pane, end, lastOf(end))
       if (this.lateness > 0) this.pending.move(end, this.fired)
       else this.pending.drop(end)
     }
     this.nextEnd = this.leastEnd()
   }
 
+  private emitPaneCode(code: EmitCode): string {
+    const { bind, emit } = code
+    const result = Fold.resultCode(
+      code,
+      this.fn.fold,
+      "entry.value",
+      `{ key: ${bind(this.keys)}.key, window: { start: end - ${this.windows.size}, end } }`
+    )
+    return `for (const [key, entry] of pane) {
+${bind(this.keys)}.mapKey = key
+${this.fn.single ? emit(result, "at") : `for (const each of ${result}) ${emit("each", "at")}`}}`
+  }
+
   private emit(acc: Acc, end: number, out: Output<Out>): void {
-    const window: TimeWindow = { start: end - this.windows.size, end }
-    const { fn } = this
-    if (fn.single !== undefined) return out.emit(fn.single(acc, this.keys.key, window), lastOf(end))
-    for (const result of fn.result(acc, this.keys.key, window)) out.emit(result, lastOf(end))
+    const result = this.result(acc, { key: this.keys.key, window: { start: end - this.windows.size, end } })
+    if (this.fn.single) return out.emit(result, lastOf(end))
+    for (const each of result) out.emit(each, lastOf(end))
   }
 
   private leastEnd(): number {

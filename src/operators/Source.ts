@@ -76,8 +76,7 @@ export class Source<A, E> implements SourceOperator<A, E> {
     if (batch === undefined) return "nothing-available"
     const { side, timestamps, values } = batch
     this.recordsRead += values.length
-    if (timestamps === undefined) { for (let i = 0; i < values.length; i++) out.emit(values[i], undefined) }
-    else for (let i = 0; i < values.length; i++) out.emit(values[i], timestamps[i])
+    out.emitBatch(values, timestamps, values.length)
     if (side !== undefined) {
       for (const { tag, value } of side) {
         this.context.count(tag.id)

@@ -7,6 +7,7 @@
  * @since 0.1.0
  */
 import * as Effect from "effect/Effect"
+import type { RecordCode } from "../OperatorCode.js"
 import { Watermark } from "../StreamElement.js"
 import type { OperatorContext, OperatorListState, Output, PushOperator, StateContext } from "../StreamOperator.js"
 import type { WatermarkStrategy } from "../WatermarkStrategy.js"
@@ -44,25 +45,29 @@ export class TimestampsAndWatermarks<A> implements PushOperator<A, A> {
 
   push(value: A, given: number | undefined, out: Output<A>): void {
     const timestamp = this.timestampOf === undefined ? given : this.timestampOf(value)
-    if (typeof timestamp !== "number" || !Number.isFinite(timestamp)) {
-      throw new TypeError(
-        `${this.context.name}: a record has no timestamp (got ${
-          String(timestamp)
-        }); give assignTimestamps a function that returns milliseconds for every record`
-      )
-    }
+    if (typeof timestamp !== "number" || !Number.isFinite(timestamp)) this.refuse(timestamp)
     this.seen = true
-    if (this.idle) {
-      this.idle = false
-      out.emitStatus(false)
-    }
-    if (this.restored !== undefined) this.resume(this.restored, out)
+    if (this.idle || this.restored !== undefined) this.wake(out)
     out.emit(value, timestamp)
     if (timestamp > this.highest) this.highest = timestamp
     if (this.strategy.fromRecord !== undefined) {
       const watermark = this.strategy.fromRecord(value, timestamp)
       if (watermark !== undefined) this.advance(watermark, out)
     }
+  }
+
+  code({ bind, emit, local, out, timestamp: given, value }: RecordCode): string {
+    const [self, timestamp, watermark] = [bind(this), local(), local()]
+    return `const ${timestamp} = ${this.timestampOf === undefined ? given : `${bind(this.timestampOf)}(${value})`}
+if (typeof ${timestamp} !== "number" || ${timestamp} - ${timestamp} !== 0) ${self}.refuse(${timestamp})
+${self}.seen = true
+if (${self}.idle || ${self}.restored !== undefined) ${self}.wake(${out})
+${emit(value, timestamp)}if (${timestamp} > ${self}.highest) ${self}.highest = ${timestamp}
+${
+      this.strategy.fromRecord === undefined ? "" : `const ${watermark} = ${bind(this.strategy.fromRecord)}(${value}, ${timestamp})
+if (${watermark} !== undefined) ${self}.advance(${watermark}, ${out})
+`
+    }`
   }
 
   endBatch(out: Output<A>): void {
@@ -86,6 +91,22 @@ export class TimestampsAndWatermarks<A> implements PushOperator<A, A> {
 
   snapshotState(): void {
     this.state.set([this.restored ?? this.emitted])
+  }
+
+  private refuse(timestamp: unknown): never {
+    throw new TypeError(
+      `${this.context.name}: a record has no timestamp (got ${
+        String(timestamp)
+      }); give assignTimestamps a function that returns milliseconds for every record`
+    )
+  }
+
+  private wake(out: Output<A>): void {
+    if (this.idle) {
+      this.idle = false
+      out.emitStatus(false)
+    }
+    if (this.restored !== undefined) this.resume(this.restored, out)
   }
 
   private resume(watermark: number, out: Output<A>): void {

@@ -8,57 +8,62 @@ import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type * as Aggregator from "../Aggregator.js"
 import type { MapKey } from "../KeyGroup.js"
+import type { RecordCode } from "../OperatorCode.js"
 import type { OutputTag } from "../OutputTag.js"
 import type { KeyedProcessContext, KeyedProcessFunction, States, Timers } from "../ProcessFunction.js"
 import type { StateTable } from "../state/StateTable.js"
 import { NO_NAMESPACE } from "../state/StateTable.js"
 import type { FiredTimer, KeyContext, OperatorContext, Output, PushOperator, StateContext, TimerService } from "../StreamOperator.js"
-import { emitAll } from "./stateless.js"
+import * as Fold from "./Fold.js"
+import { emitAll, emitAllCode } from "./stateless.js"
+
+/** What a projection is told besides the result. */
+interface KeyOf {
+  readonly key: any
+}
 
 /** Adds each record to its key's value and emits the result. */
 class Rolling<A, Acc, Out> implements PushOperator<A, Out> {
   private table!: StateTable<Acc>
   private keys!: KeyContext
+  private readonly first: (value: A) => Acc
+  private readonly result: (acc: Acc, context: KeyOf) => Out
 
-  constructor(
-    private readonly schema: Schema.Schema<Acc, any> | undefined,
-    private readonly first: (value: A) => Acc,
-    private readonly add: (acc: Acc, value: A) => Acc,
-    private readonly result: (acc: Acc, key: unknown) => Out
-  ) {}
+  constructor(private readonly schema: Schema.Schema<Acc, any> | undefined, private readonly fold: Fold.Fold<A, Acc, KeyOf, Out>) {
+    this.first = Fold.first(fold)
+    this.result = Fold.result(fold)
+  }
 
   initializeState(ctx: StateContext): void {
     this.keys = ctx.keys
     this.table = ctx.table("value", this.schema)
   }
 
-  /** Hot: test/bench keyed sum. */
   push(value: A, timestamp: number | undefined, out: Output<Out>): void {
     const { keys, table } = this
     let entry = table.entry(table.only, NO_NAMESPACE, keys.mapKey)
     if (entry === undefined) entry = table.insert(table.only, keys.mapKey, this.first(value))
-    else entry.value = this.add(entry.value, value)
-    out.emit(this.result(entry.value, keys.key), timestamp)
+    else entry.value = this.fold.add(entry.value, value)
+    out.emit(this.result(entry.value, { key: keys.key }), timestamp)
+  }
+
+  code(code: RecordCode): string {
+    const { bind, emit, key, local, timestamp } = code
+    const entry = local()
+    return `${Fold.addCode(code, this.fold, this.table, entry, bind(this.table.only), bind(NO_NAMESPACE))}
+${emit(Fold.resultCode(code, this.fold, `${entry}.value`, `{ key: ${key} }`), timestamp)}`
   }
 }
 
 /** Each record's key's reduction so far. */
 export const reduce = <A>(f: (self: A, that: A) => A, schema: Schema.Schema<A, any> | undefined): PushOperator<A, A> =>
-  new Rolling<A, A, A>(schema, (value) => value, f, (acc) => acc)
+  new Rolling<A, A, A>(schema, { init: undefined, add: f, result: undefined, project: undefined })
 
 /** Each record's key's aggregation so far. */
 export const aggregate = <K, A, Acc, Out, B>(
   aggregator: Aggregator.Aggregator<A, Acc, Out>,
   project: ((result: Out, context: { readonly key: K }) => B) | undefined
-): PushOperator<A, B> =>
-  new Rolling<A, Acc, B>(
-    aggregator.accumulator,
-    (value) => aggregator.add(aggregator.init(), value),
-    aggregator.add,
-    project === undefined
-      ? aggregator.result as unknown as (acc: Acc) => B
-      : (acc, key) => project(aggregator.result(acc), { key: key as K })
-  )
+): PushOperator<A, B> => new Rolling<A, Acc, B>(aggregator.accumulator, { ...aggregator, project })
 
 const NO_TIMER_NAMESPACE: MapKey = 0
 
@@ -135,6 +140,13 @@ class KeyedProcess<K, A, S extends States, Out> implements PushOperator<A, Out, 
     this.context.timestamp = timestamp
     this.context.out = out
     emitAll(this.fn.onElement(value, this.context), timestamp, out)
+  }
+
+  code(code: RecordCode): string {
+    const context = code.bind(this.context)
+    return `${context}.timestamp = ${code.timestamp}
+${context}.out = ${code.out}
+${emitAllCode(code, `${code.bind(this.fn)}.onElement(${code.value}, ${context})`, code.timestamp)}`
   }
 
   private fire({ domain, timestamp }: FiredTimer): void {

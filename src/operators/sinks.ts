@@ -12,6 +12,7 @@ import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { DataSink, SinkContext, SinkWriter, TransactionWriter } from "../DataSink.js"
+import type { RecordCode } from "../OperatorCode.js"
 import type { StreamRecord } from "../StreamElement.js"
 import type { HookResult, OperatorContext, OperatorListState, SnapshotContext, StateContext, StreamOperator } from "../StreamOperator.js"
 import type { OncePerAttempt } from "./OncePerAttempt.js"
@@ -29,6 +30,14 @@ const contextOf = (ctx: OperatorContext<never>): SinkContext => ({
 })
 
 type Of<T extends DataSink<any, any, any>["_tag"], A, E> = Extract<DataSink<A, E, any>, { readonly _tag: T }>
+
+/** Hands a record to the writer; what that answers may be an Effect. Asked for the writer when the code is written, after `open`. */
+const writeCode = <A, E>({ bind, local, park, timestamp, value }: RecordCode, writer: Pick<SinkWriter<A, E>, "write">): string => {
+  const answer = local()
+  return `const ${answer} = ${bind(writer)}.write(${value}, ${timestamp})
+if (${answer} !== undefined && ${bind(Effect.isEffect)}(${answer})) { ${park(answer)} }
+`
+}
 
 /** Writes as records come. */
 class WriterOperator<A, E> implements StreamOperator<A, never, E> {
@@ -50,6 +59,10 @@ class WriterOperator<A, E> implements StreamOperator<A, never, E> {
   processElement({ timestamp, value }: StreamRecord<A>): HookResult<E> {
     const answer = this.writer.write(value, timestamp)
     return answer !== undefined && Effect.isEffect(answer) ? answer : undefined
+  }
+
+  code(code: RecordCode): string {
+    return writeCode(code, this.writer)
   }
 
   endBatch(): HookResult<E> {
@@ -121,6 +134,10 @@ class CommittingOperator<A, E> implements StreamOperator<A, never, E> {
   processElement({ timestamp, value }: StreamRecord<A>): HookResult<E> {
     const answer = this.writer.write(value, timestamp)
     return answer !== undefined && Effect.isEffect(answer) ? answer : undefined
+  }
+
+  code(code: RecordCode): string {
+    return writeCode(code, this.writer)
   }
 
   snapshotState(ctx: SnapshotContext<E>): HookResult<E> {

@@ -33,6 +33,14 @@ export const isMapKey = (key: unknown): key is MapKey =>
   typeof key === "string" ? key.charCodeAt(0) !== 0 : typeof key !== "object" || key === null
 
 /**
+ * Code that is true only where `isMapKey` of the key named is; it knows strings, the most frequent keys.
+ *
+ * @since 0.1.0
+ * @category predicates
+ */
+export const isMapKeyCode = (key: string): string => `(typeof ${key} === "string" && ${key}.charCodeAt(0) !== 0)`
+
+/**
  * The codec of a key's schema, or of plain keys without one.
  *
  * @since 0.1.0

@@ -35,7 +35,8 @@ export class StateTable<V> {
   readonly panes = new Map<MapKey, Pane<V>>()
   /** the pane of `NO_NAMESPACE`, for states that have no namespaces */
   readonly only: Pane<V> = new Map()
-  private version = 1
+  /** @internal read by generated code */
+  version = 1
   /** panes that were dropped while a snapshot held them, and the version of that time: no later snapshot has them */
   private readonly dropped = new Map<Pane<V>, number>()
   private open: Array<TableSnapshot<V>> = []

@@ -9,12 +9,49 @@
  * @since 0.1.0
  */
 import type { StreamEvent } from "../StreamElement.js"
+import type { Output } from "../StreamOperator.js"
 
-/** Records that travel together; `timestamps[i]` belongs to `values[i]`. */
+/**
+ * Records that travel together, in the order in which they were added.
+ *
+ * Timestamps are kept only where records have them; beside records without, the others are marked.
+ */
 export class Batch {
   readonly _tag = "Batch"
-  readonly values: Array<any> = []
-  readonly timestamps: Array<number | undefined> = []
+  count = 0
+  private readonly values: Array<any>
+  private timestamps: Array<number> | undefined
+  /** some have a timestamp, and some have not */
+  private mixed = false
+
+  /** `expected` is how many records it will hold, as far as is known: arrays are made that long */
+  constructor(private readonly expected: number) {
+    this.values = new Array(expected)
+  }
+
+  /** Hot. */
+  add(value: any, timestamp: number | undefined): void {
+    const at = this.count++
+    this.values[at] = value
+    if (timestamp !== undefined && this.timestamps !== undefined) this.timestamps[at] = timestamp
+    else if (timestamp !== undefined || this.timestamps !== undefined) this.stamp(at, timestamp)
+  }
+
+  /** Hands its records to an output. */
+  emitTo(out: Output<any>): void {
+    const { count, timestamps, values } = this
+    if (!this.mixed) return out.emitBatch(values, timestamps, count)
+    for (let i = 0; i < count; i++) out.emit(values[i], Number.isNaN(timestamps![i]) ? undefined : timestamps![i])
+  }
+
+  private stamp(at: number, timestamp: number | undefined): void {
+    if (this.timestamps === undefined) {
+      this.timestamps = new Array<number>(this.expected)
+      for (let i = 0; i < at; i++) this.timestamps[i] = NaN
+    }
+    this.timestamps[at] = timestamp ?? NaN
+    if (at > 0) this.mixed = true
+  }
 }
 
 /** What a channel holds. */

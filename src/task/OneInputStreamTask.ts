@@ -34,8 +34,8 @@ export class OneInputStreamTask extends StreamTask {
     this.gate.onData(this.parker.wake)
     this.valve = new WatermarkValve(
       env.inputs.length,
-      (timestamp) => this.chain.head.emitWatermark(timestamp),
-      (idle) => this.chain.head.emitStatus(idle)
+      (timestamp) => this.chain.input.emitWatermark(timestamp),
+      (idle) => this.chain.input.emitStatus(idle)
     )
     this.aligner = BarrierAligner.initial(env.inputs.length, env.restoredId)
   }
@@ -50,12 +50,9 @@ export class OneInputStreamTask extends StreamTask {
     return item._tag === "Batch" ? this.processBatch(item) : this.processEvent(this.gate.channel, item)
   }
 
-  /** Hot. */
   private processBatch(batch: Batch): InputStatus {
-    const { head } = this.chain
-    const { timestamps, values } = batch
-    this.recordsIn += values.length
-    for (let i = 0; i < values.length; i++) head.emit(values[i], timestamps[i])
+    this.recordsIn += batch.count
+    batch.emitTo(this.chain.input)
     return "more"
   }
 

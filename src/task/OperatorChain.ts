@@ -12,18 +12,24 @@
 import * as Effect from "effect/Effect"
 import type { OperatorPhase } from "../Checkpoint.js"
 import type { ChainedOperator, JobVertex } from "../graph/JobGraph.js"
+import type { RecordCode } from "../OperatorCode.js"
 import type { OutputTag } from "../OutputTag.js"
+import { isMapKeyCode } from "../state/KeyCodec.js"
 import type { StreamRecord } from "../StreamElement.js"
 import { record, Watermark } from "../StreamElement.js"
 import type { HookResult, Operator, OperatorHooks, Output, PushOperator, SourceOperator, StreamOperator } from "../StreamOperator.js"
+import type { Source, Target } from "./ChainCode.js"
+import * as ChainCode from "./ChainCode.js"
 import type { CurrentKey } from "./KeyContext.js"
 import type { RecordWriter } from "./RecordWriter.js"
 import type { KeyedTimers } from "./TimerService.js"
 
 /** One operator in its chain. */
-export abstract class ChainNode implements Output<any> {
+export abstract class ChainNode implements Output<any>, Target {
   /** where the operator's results go */
   out!: Output<any>
+  /** the same one by one, without side outputs */
+  targets: ReadonlyArray<Target> = []
   keys: CurrentKey | undefined
   timers: Array<KeyedTimers> = []
   phase: OperatorPhase = "running"
@@ -39,6 +45,13 @@ export abstract class ChainNode implements Output<any> {
   abstract emit(value: any, timestamp: number | undefined): void
   abstract emitWatermark(timestamp: number): void
 
+  /** code that does what `emit` does */
+  abstract write(source: Source, value: string, timestamp: string): string
+
+  emitBatch(values: ReadonlyArray<any>, timestamps: ReadonlyArray<number> | undefined, count: number): void {
+    for (let i = 0; i < count; i++) this.emit(values[i], timestamps === undefined ? undefined : timestamps[i])
+  }
+
   emitStatus(idle: boolean): void {
     if (this.hooks.processWatermarkStatus === undefined) this.out.emitStatus(idle)
     else this.hooks.processWatermarkStatus(idle, this.out)
@@ -48,6 +61,28 @@ export abstract class ChainNode implements Output<any> {
   output<B>(_tag: OutputTag<B>, _value: B, _timestamp: number | undefined): void {}
 
   endBatch(): void {}
+
+  /** sets the current key of a keyed input, and hands what the record's code is written from to `write` */
+  protected writeKeyed(source: Source, value: string, timestamp: string, park: string, write: (code: RecordCode) => string): string {
+    const code = (key: string, mapKey: string): RecordCode => ({
+      ...source.emitTo(this.targets, this.out),
+      value,
+      timestamp,
+      key,
+      mapKey,
+      park: (answer) => {
+        const effect = source.local()
+        return `const ${effect} = ${answer}\nif (${effect} !== undefined) ${park}(${effect})\n`
+      }
+    })
+    if (this.meta.key === undefined) return write(code("undefined", "undefined"))
+    const [key, mapKey, keys] = [source.local(), source.local(), source.bind(this.keys)]
+    return `const ${key} = ${source.bind(this.meta.key.select)}(${value})
+if (${isMapKeyCode(key)}) ${keys}.mapKey = ${key}
+else ${keys}.setCurrentKey(${key})
+const ${mapKey} = ${keys}.mapKey
+${write(code(key, mapKey))}`
+  }
 
   protected advanceTimers(watermark: number): void {
     this.watermark = watermark
@@ -63,6 +98,10 @@ export class SourceNode extends ChainNode {
 
   emit(): void {}
 
+  write(): string {
+    return ""
+  }
+
   emitWatermark(timestamp: number): void {
     this.watermark = timestamp
     this.out.emitWatermark(timestamp)
@@ -72,6 +111,10 @@ export class SourceNode extends ChainNode {
 /** An operator that had finished when the job was restored: only event time passes it. */
 class PassNode extends ChainNode {
   emit(): void {}
+
+  write(): string {
+    return ""
+  }
 
   emitWatermark(timestamp: number): void {
     this.watermark = timestamp
@@ -91,6 +134,17 @@ class PushNode extends ChainNode {
 
   emit(value: any, timestamp: number | undefined): void {
     this.operator.push(value, timestamp, this.out)
+  }
+
+  write(source: Source, value: string, timestamp: string): string {
+    const { operator } = this
+    return this.writeKeyed(
+      source,
+      value,
+      timestamp,
+      "",
+      (code) => operator.code?.(code) ?? `${source.bind(operator)}.push(${value}, ${timestamp}, ${code.out})\n`
+    )
   }
 
   emitWatermark(timestamp: number): void {
@@ -139,14 +193,27 @@ class RecordNode extends ChainNode {
     super(index, meta, operator)
   }
 
-  /** Hot where operators answer without an Effect. */
+  get isParked(): boolean {
+    return this.effect !== undefined
+  }
+
   emit(value: any, timestamp: number | undefined): void {
-    if (this.effect !== undefined) {
-      this.waiting.push(record(value, timestamp))
-      return
-    }
-    const answer = this.processRecord(record(value, timestamp))
-    if (answer !== undefined) this.parkOn(answer)
+    this.take(record(value, timestamp))
+  }
+
+  write(source: Source, value: string, timestamp: string): string {
+    const { operator } = this
+    const self = source.bind(this)
+    const body = this.writeKeyed(
+      source,
+      value,
+      timestamp,
+      `${self}.parkOn`,
+      (code) =>
+        operator.code?.(code) ??
+          code.park(`${source.bind(operator)}.processElement(${source.bind(record)}(${value}, ${timestamp}), ${code.out})`)
+    )
+    return `if (${self}.isParked) ${self}.take(${source.bind(record)}(${value}, ${timestamp}))\nelse {\n${body}}\n`
   }
 
   emitWatermark(timestamp: number): void {
@@ -161,7 +228,7 @@ class RecordNode extends ChainNode {
     if (this.operator.endBatch !== undefined) this.take({ _tag: "EndBatch" })
   }
 
-  private take(item: Waiting): void {
+  take(item: Waiting): void {
     if (this.effect !== undefined) {
       this.waiting.push(item)
       return
@@ -170,7 +237,7 @@ class RecordNode extends ChainNode {
     if (answer !== undefined) this.parkOn(answer)
   }
 
-  private parkOn(answer: Effect.Effect<void, any>): void {
+  parkOn(answer: Effect.Effect<void, any>): void {
     this.effect = answer
     this.park(this)
   }
@@ -214,6 +281,10 @@ class Router implements Output<any> {
     for (let i = 0; i < this.main.length; i++) this.main[i].emit(value, timestamp)
   }
 
+  emitBatch(values: ReadonlyArray<any>, timestamps: ReadonlyArray<number> | undefined, count: number): void {
+    for (let i = 0; i < count; i++) this.emit(values[i], timestamps === undefined ? undefined : timestamps[i])
+  }
+
   emitWatermark(timestamp: number): void {
     for (const each of this.main) each.emitWatermark(timestamp)
     for (const side of this.sides.values()) for (const each of side) each.emitWatermark(timestamp)
@@ -230,7 +301,7 @@ class Router implements Output<any> {
   }
 }
 
-const nothing: Output<any> = { emit: () => {}, emitWatermark: () => {}, emitStatus: () => {}, output: () => {} }
+const nothing: Output<any> = { emit: () => {}, emitBatch: () => {}, emitWatermark: () => {}, emitStatus: () => {}, output: () => {} }
 
 /** An operator and how far its life had come; one that had finished was not even made. */
 export type MadeOperator =
@@ -241,11 +312,13 @@ export type MadeOperator =
 export class OperatorChain {
   readonly nodes: ReadonlyArray<ChainNode>
   readonly head: ChainNode
+  /** where the task puts what it reads */
+  readonly input: Output<any>
   private readonly parked: Array<RecordNode> = []
   private readonly batched: ReadonlyArray<ChainNode>
   private readonly asked: ReadonlyArray<ChainNode>
 
-  constructor(vertex: JobVertex, made: ReadonlyArray<MadeOperator>, readonly writers: ReadonlyArray<RecordWriter>) {
+  constructor(vertex: JobVertex, made: ReadonlyArray<MadeOperator>, readonly writers: ReadonlyArray<RecordWriter>, codegen: boolean) {
     const park = (node: RecordNode) => {
       this.parked.push(node)
     }
@@ -265,7 +338,15 @@ export class OperatorChain {
     const running = this.nodes.filter((node) => node.phase === "running")
     this.batched = running.filter((node) => node.hooks.endBatch !== undefined)
     this.asked = running.filter((node) => node.hooks.isAvailable !== undefined)
-    for (const node of this.nodes) node.out = this.outputOf(vertex, node)
+    const name = encodeURI(vertex.name)
+    const generated = (plain: Output<any>, targets: ReadonlyArray<Target>) =>
+      codegen && ChainCode.isAvailable ? new ChainCode.GeneratedOutput(plain, targets, name) : plain
+    for (const node of this.nodes) {
+      const { main, sides } = this.readersOf(vertex, node)
+      node.targets = main
+      node.out = generated(sides.size === 0 && main.length <= 1 ? main[0] ?? nothing : new Router(main, sides), main)
+    }
+    this.input = generated(this.head, [this.head])
   }
 
   /** Whether every operator can take more records. */
@@ -310,10 +391,10 @@ export class OperatorChain {
     step: () => {}
   })
 
-  private outputOf(vertex: JobVertex, node: ChainNode): Output<any> {
-    const main: Array<Output<any>> = []
+  private readersOf(vertex: JobVertex, node: ChainNode) {
+    const main: Array<Output<any> & Target> = []
     const sides = new Map<string, Array<Output<any>>>()
-    const add = (tag: string | undefined, output: Output<any>) => {
+    const add = (tag: string | undefined, output: Output<any> & Target) => {
       if (tag === undefined) main.push(output)
       else sides.set(tag, [...sides.get(tag) ?? [], output])
     }
@@ -321,7 +402,6 @@ export class OperatorChain {
     vertex.outputs.forEach((edge, i) => {
       if (edge.operator === node.index) add(edge.tag, this.writers[i])
     })
-    if (sides.size === 0 && main.length <= 1) return main[0] ?? nothing
-    return new Router(main, sides)
+    return { main, sides }
   }
 }

@@ -7,48 +7,20 @@
  */
 import type { Partitioning } from "../graph/StreamGraph.js"
 import * as KeyGroup from "../KeyGroup.js"
+import { isMapKeyCode } from "../state/KeyCodec.js"
 import type { StreamEvent } from "../StreamElement.js"
 import { Watermark, WatermarkStatus } from "../StreamElement.js"
 import type { Output } from "../StreamOperator.js"
+import type { Source, Target } from "./ChainCode.js"
 import type { Channel } from "./Channel.js"
 import { Batch } from "./Channel.js"
 
-/** Which channels a record goes to: one, or all. */
-type Route = { readonly _tag: "One"; readonly of: (value: unknown) => number } | { readonly _tag: "All" }
-
-const routeOf = (partitioning: Partitioning, subtask: number, channels: number, maxParallelism: number): Route => {
-  switch (partitioning._tag) {
-    case "Forward":
-      return { _tag: "One", of: () => 0 }
-    case "Rebalance": {
-      let next = subtask % channels
-      return {
-        _tag: "One",
-        of: () => {
-          const at = next
-          next = at + 1 === channels ? 0 : at + 1
-          return at
-        }
-      }
-    }
-    case "Global":
-      return { _tag: "One", of: () => 0 }
-    case "Hash": {
-      const { codec, select } = partitioning.key
-      return {
-        _tag: "One",
-        of: (value) => KeyGroup.subtask(KeyGroup.of(codec.toMapKey(select(value)), maxParallelism), channels, maxParallelism)
-      }
-    }
-    case "Broadcast":
-      return { _tag: "All" }
-  }
-}
-
 /** Writes one edge of one subtask. */
-export class RecordWriter implements Output<any> {
+export class RecordWriter implements Output<any>, Target {
   private readonly building: Array<Batch>
-  private readonly route: Route
+  /** the channel of each key group */
+  private readonly owners: ReadonlyArray<number>
+  private turn: number
   private idle = false
   records = 0
   /** the last watermark that was sent */
@@ -56,13 +28,17 @@ export class RecordWriter implements Output<any> {
 
   constructor(
     readonly channels: ReadonlyArray<Channel>,
-    partitioning: Partitioning,
+    private readonly partitioning: Partitioning,
     subtask: number,
-    maxParallelism: number,
+    private readonly maxParallelism: number,
     private readonly batchSize: number
   ) {
-    this.route = routeOf(partitioning, subtask, channels.length, maxParallelism)
-    this.building = channels.map(() => new Batch())
+    this.turn = subtask % channels.length
+    this.owners = Array.from(
+      { length: partitioning._tag === "Hash" ? maxParallelism : 0 },
+      (_, group) => KeyGroup.subtask(group, channels.length, maxParallelism)
+    )
+    this.building = channels.map(() => new Batch(0))
   }
 
   /** whether the writer has to wait for a reader */
@@ -71,12 +47,47 @@ export class RecordWriter implements Output<any> {
     return false
   }
 
-  /** Hot. */
   emit(value: any, timestamp: number | undefined): void {
-    const { route } = this
+    const { partitioning } = this
     if (this.channels.length === 1) return this.append(0, value, timestamp)
-    if (route._tag === "One") this.append(route.of(value), value, timestamp)
-    else for (let i = 0; i < this.channels.length; i++) this.append(i, value, timestamp)
+    switch (partitioning._tag) {
+      case "Forward":
+      case "Global":
+        return this.append(0, value, timestamp)
+      case "Rebalance":
+        return this.append(this.nextChannel(), value, timestamp)
+      case "Hash":
+        return this.append(this.owner(partitioning.key.codec.toMapKey(partitioning.key.select(value))), value, timestamp)
+      case "Broadcast":
+        for (let i = 0; i < this.channels.length; i++) this.append(i, value, timestamp)
+    }
+  }
+
+  emitBatch(values: ReadonlyArray<any>, timestamps: ReadonlyArray<number> | undefined, count: number): void {
+    for (let i = 0; i < count; i++) this.emit(values[i], timestamps === undefined ? undefined : timestamps[i])
+  }
+
+  write({ bind, local }: Source, value: string, timestamp: string): string {
+    const { partitioning } = this
+    const self = bind(this)
+    if (this.channels.length === 1) return `${self}.append(0, ${value}, ${timestamp})\n`
+    if (partitioning._tag === "Rebalance") return `${self}.append(${self}.nextChannel(), ${value}, ${timestamp})\n`
+    if (partitioning._tag !== "Hash") return `${self}.emit(${value}, ${timestamp})\n`
+    const { codec, select } = partitioning.key
+    const key = local()
+    return `const ${key} = ${bind(select)}(${value})
+${self}.append(${self}.owner(${isMapKeyCode(key)} ? ${key} : ${bind(codec)}.toMapKey(${key})), ${value}, ${timestamp})
+`
+  }
+
+  nextChannel(): number {
+    const at = this.turn
+    this.turn = at + 1 === this.channels.length ? 0 : at + 1
+    return at
+  }
+
+  owner(key: KeyGroup.MapKey): number {
+    return this.owners[KeyGroup.of(key, this.maxParallelism)]
   }
 
   emitWatermark(timestamp: number): void {
@@ -103,20 +114,21 @@ export class RecordWriter implements Output<any> {
 
   /** Hands on what was gathered, full or not. */
   flush(): void {
-    for (let i = 0; i < this.building.length; i++) if (this.building[i].values.length > 0) this.hand(i)
+    for (let i = 0; i < this.building.length; i++) if (this.building[i].count > 0) this.hand(i)
   }
 
-  private append(channel: number, value: any, timestamp: number | undefined): void {
+  /** Hot. */
+  append(channel: number, value: any, timestamp: number | undefined): void {
     const batch = this.building[channel]
-    batch.values.push(value)
-    batch.timestamps.push(timestamp)
-    if (batch.values.length >= this.batchSize) this.hand(channel)
+    batch.add(value, timestamp)
+    if (batch.count >= this.batchSize) this.hand(channel)
   }
 
   private hand(channel: number): void {
     const batch = this.building[channel]
-    this.records += batch.values.length
-    this.building[channel] = new Batch()
+    this.records += batch.count
+    // a batch that was full is followed by another, most likely
+    this.building[channel] = new Batch(batch.count >= this.batchSize ? this.batchSize : 0)
     this.channels[channel].put(batch)
   }
 }

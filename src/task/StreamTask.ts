@@ -49,6 +49,7 @@ import { StateBackend } from "../StateBackend.js"
 import { cancelCheckpointMarker, endOfData, endOfPartition, Watermark } from "../StreamElement.js"
 import { StateIncompatible } from "../StreamError.js"
 import type { HookResult, Operator, OperatorContext, SourceOperator } from "../StreamOperator.js"
+import { GeneratedOutput } from "./ChainCode.js"
 import { CheckpointLock } from "./CheckpointLock.js"
 import type { Invokable, TaskEnd, TaskEnvironment } from "./Invokable.js"
 import { CurrentKey } from "./KeyContext.js"
@@ -235,7 +236,7 @@ export abstract class StreamTask implements Invokable {
         const factory: Effect.Effect<Operator<any, any, any> | SourceOperator<any, any>, any, any> = operator.node.factory
         return Effect.map(factory, (operator) => ({ phase, operator }))
       })
-      this.chain = new OperatorChain(vertex, made, this.writers)
+      this.chain = new OperatorChain(vertex, made, this.writers, env.options.codegen)
       const { nodes } = this.chain
       for (let i = nodes.length - 1; i >= 0; i--) if (nodes[i].phase !== "finished") yield* this.setup(nodes[i], operators)
       yield* this.taskInit
@@ -298,7 +299,8 @@ export abstract class StreamTask implements Invokable {
         count: (name, n = 1) => {
           this.counters.set(name, (this.counters.get(name) ?? 0) + n)
         },
-        processingTime: this.time
+        processingTime: this.time,
+        generate: (parameters, body) => node.out instanceof GeneratedOutput ? node.out.compile(parameters, body) : undefined
       }
       node.hooks.setup?.(context)
       this.observe("setRuntimeContext", node.name)
@@ -358,7 +360,7 @@ export abstract class StreamTask implements Invokable {
       if (this.drain) {
         if (this.env.inputs.length === 0) {
           yield* this.lock.hold(Effect.suspend(() => {
-            this.chain.head.emitWatermark(Watermark.MAX)
+            this.chain.input.emitWatermark(Watermark.MAX)
             return this.chain.drain
           }))
         }

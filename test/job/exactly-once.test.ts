@@ -11,6 +11,7 @@ import { checkSubset } from "../support/subset.js"
 const options = (spec: Spec): JobOptions.JobOptions => ({
   batchSize: spec.batchSize,
   chaining: spec.chaining,
+  codegen: spec.codegen,
   maxParallelism: 16,
   checkpoint: { interval: "2 millis", tolerableFailures: 1000, maxConcurrent: spec.batchSize === 7 ? 3 : 1, retain: spec.endParallelism },
   restart: Schedule.intersect(Schedule.recurs(20), Schedule.spaced("1 millis"))
@@ -26,7 +27,7 @@ const jobOf = (spec: Spec, ledger: Ledger.Ledger<string>, scale = 0) =>
 const sorted = (ledger: Ledger.Ledger<string>) => Array.from(ledger.visible()).sort()
 
 it(
-  `L9, L11: ${runs} random jobs give what the oracle says, at any parallelism, batch size and chaining`,
+  `L9, L11: ${runs} random jobs give what the oracle says, at any parallelism, batch size and chaining, as generated code or not`,
   { timeout: 600_000 },
   () =>
     fc.assert(

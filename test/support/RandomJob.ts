@@ -29,6 +29,7 @@ export interface Spec {
   readonly lateness: number
   readonly batchSize: number
   readonly chaining: boolean
+  readonly codegen: boolean
 }
 
 const parallelism = fc.integer({ min: 1, max: 3 })
@@ -56,7 +57,8 @@ export const spec: fc.Arbitrary<Spec> = fc.record({
   endParallelism: parallelism,
   lateness: fc.constantFrom(0, 500),
   batchSize: fc.constantFrom(1, 7, 64),
-  chaining: fc.boolean()
+  chaining: fc.boolean(),
+  codegen: fc.boolean()
 })
 
 const SPAN = 1000

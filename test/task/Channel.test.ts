@@ -4,13 +4,13 @@ import { Watermark } from "sluice"
 import type { Item } from "../../src/task/Channel.js"
 import { Batch, CAPACITY, Channel } from "../../src/task/Channel.js"
 import { InputGate } from "../../src/task/InputGate.js"
+import { collecting } from "../support/collecting.js"
 
 /** items that can be told apart */
 const item = (n: number): Item => {
   if (n % 3 !== 0) return Watermark.make(n)
-  const batch = new Batch()
-  batch.values.push(n)
-  batch.timestamps.push(undefined)
+  const batch = new Batch(0)
+  batch.add(n, undefined)
   return batch
 }
 
@@ -241,6 +241,25 @@ describe("InputGate", () => {
           }
         }
       }),
+      { numRuns: 2_000 }
+    ))
+})
+
+describe("Batch", () => {
+  it("records come out as they were added, with and without timestamps, whatever was expected of it", () =>
+    fc.assert(
+      fc.property(
+        fc.array(fc.option(fc.double({ noNaN: true, noDefaultInfinity: true }), { nil: undefined }), { maxLength: 20 }),
+        fc.nat({ max: 30 }),
+        (timestamps, expected) => {
+          const batch = new Batch(expected)
+          timestamps.forEach((timestamp, i) => batch.add(i, timestamp))
+          const { output, records } = collecting<number>()
+          batch.emitTo(output)
+          assert.strictEqual(batch.count, timestamps.length)
+          assert.deepStrictEqual(records, timestamps.map((timestamp, value) => ({ _tag: "Record" as const, value, timestamp })))
+        }
+      ),
       { numRuns: 2_000 }
     ))
 })

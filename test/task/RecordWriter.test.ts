@@ -3,8 +3,10 @@ import { FastCheck as fc, Schema } from "effect"
 import { Checkpoint, StreamElement, Watermark } from "sluice"
 import type { Partitioning } from "../../src/graph/StreamGraph.js"
 import * as KeyCodec from "../../src/state/KeyCodec.js"
+import { GeneratedOutput } from "../../src/task/ChainCode.js"
 import { CAPACITY, Channel } from "../../src/task/Channel.js"
 import { RecordWriter } from "../../src/task/RecordWriter.js"
+import { collecting } from "../support/collecting.js"
 
 interface Trade {
   readonly symbol: string | number
@@ -37,9 +39,10 @@ const elements = (channel: Channel, batchSize: number): ReadonlyArray<StreamElem
       out.push(item)
       continue
     }
-    const { timestamps, values } = item
-    if (values.length < 1 || values.length > batchSize || timestamps.length !== values.length) assert.fail(`a batch of ${values.length}`)
-    values.forEach((value, i) => out.push(StreamElement.record(value, timestamps[i])))
+    if (item.count < 1 || item.count > batchSize) assert.fail(`a batch of ${item.count}`)
+    const { output, records } = collecting<Trade>()
+    item.emitTo(output)
+    out.push(...records)
   }
   return out
 }
@@ -96,6 +99,7 @@ const scenario = fc.record({
   subtask: fc.nat({ max: 6 }),
   maxParallelism: fc.integer({ min: 5, max: 128 }),
   batchSize: fc.integer({ min: 1, max: 6 }),
+  codegen: fc.boolean(),
   steps: fc.array(
     fc.oneof(
       {
@@ -122,10 +126,11 @@ const scenario = fc.record({
 })
 
 describe("RecordWriter", () => {
-  it("R1: per channel, the order of emission, events after all records before them, under every partitioning and batch size", () =>
+  it("R1: per channel, the order of emission, events after all records before them, under every partitioning and batch size, as code or not", () =>
     fc.assert(
       fc.property(scenario, (options) => {
         const { channels, writer } = make(options.partitioning, options)
+        const output = options.codegen ? new GeneratedOutput(writer, [writer], "writer") : writer
         const expected = channels.map((): Array<StreamElement.StreamElement<Trade>> => [])
         const toAll = (event: StreamElement.StreamEvent) => expected.forEach((each) => each.push(event))
         let n = 0
@@ -139,7 +144,7 @@ describe("RecordWriter", () => {
             case "emit": {
               const trade = { symbol: step.symbol, n }
               for (const c of target(options.partitioning, trade, n, options)) expected[c].push(StreamElement.record(trade, step.timestamp))
-              writer.emit(trade, step.timestamp)
+              output.emit(trade, step.timestamp)
               n++
               break
             }
