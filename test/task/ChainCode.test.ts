@@ -18,8 +18,11 @@ const key = fc.oneof(
   fc.integer({ min: -2, max: 2 })
 )
 
+// close together, and close to where windows of 30 end
+const time = fc.tuple(fc.integer({ min: -5, max: 20 }), fc.constantFrom(0, -1)).map(([tens, off]) => tens * 10 + off)
+
 const items = fc.array(
-  fc.record({ key, at: fc.option(fc.integer({ min: -50, max: 300 }), { nil: undefined, freq: 40 }) }),
+  fc.record({ key, at: fc.option(time, { nil: undefined, freq: 40 }) }),
   { maxLength: 60 }
 ).map((all) => all.map((each, id): Item => ({ ...each, id })))
 
@@ -53,7 +56,8 @@ const steps: Record<Step, (self: Items) => Items> = {
   tap: DataStream.tap(() => undefined),
   tapEffect: DataStream.tap(({ id }) => id % 5 === 0 ? Effect.yieldNow() : undefined),
   process: DataStream.process({ onElement: (item, ctx) => item.id % 7 === 0 ? undefined : [{ ...item, at: ctx.timestamp }] }),
-  assign: DataStream.assignTimestamps(({ at }) => at ?? 40, WatermarkStrategy.boundedOutOfOrderness(20)),
+  assign: DataStream.assignTimestamps(({ at }) => at ?? 40, WatermarkStrategy.boundedOutOfOrderness(19)),
+  assignBad: DataStream.assignTimestamps(({ id }) => id === 17 ? NaN : id === 23 ? Infinity : id, WatermarkStrategy.monotonic),
   rebalance: DataStream.rebalance,
   throws: DataStream.map((item) => {
     if (item.id === 13) throw new Error(`no luck with ${item.id}`)
@@ -161,7 +165,7 @@ describe("ChainCode", () => {
           fc.asyncProperty(
             items,
             fc.integer({ min: 1, max: 20 }),
-            fc.array(step, { maxLength: 5 }),
+            fc.oneof(fc.array(step, { maxLength: 5 }), fc.array(step, { maxLength: 2 }).map((some): Array<Step> => ["assign", ...some])),
             end,
             async (all, size, chosen, last) => {
               const [code, objects] = await Effect.runPromise(Effect.all([
