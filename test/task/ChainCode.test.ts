@@ -23,7 +23,7 @@ const time = fc.tuple(fc.integer({ min: -5, max: 20 }), fc.constantFrom(0, -1)).
 
 const items = fc.array(
   fc.record({ key, at: fc.option(time, { nil: undefined, freq: 40 }) }),
-  { maxLength: 60 }
+  { maxLength: 60, size: "max" }
 ).map((all) => all.map((each, id): Item => ({ ...each, id })))
 
 const step = fc.constantFrom(
@@ -36,6 +36,7 @@ const step = fc.constantFrom(
   "tapEffect",
   "process",
   "assign",
+  "assignBad",
   "rebalance",
   "throws"
 )
