@@ -88,3 +88,27 @@ export interface KeyedProcessFunction<K, in A, S, out Out, out Out2 = never> {
   readonly onElement: (value: A, ctx: KeyedProcessContext<K, S>) => Iterable<Out> | void
   readonly onTimer?: ((timer: Timer, ctx: KeyedProcessContext<K, S>) => Iterable<Out2> | void) | undefined
 }
+
+/**
+ * A function over two streams without keys: gives zero or more results for each record, each with the record's timestamp.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface CoProcessFunction<in A, in B, out Out, out Out2 = never> {
+  readonly onElement1: (value: A, ctx: ProcessContext) => Iterable<Out> | void
+  readonly onElement2: (value: B, ctx: ProcessContext) => Iterable<Out2> | void
+}
+
+/**
+ * A function over two streams with the same keys, which share state and timers. Timestamps of results are those of `KeyedProcessFunction`.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface KeyedCoProcessFunction<K, in A, in B, S, out Out, out Out2 = never, out Out3 = never> {
+  readonly state?: S | undefined
+  readonly onElement1: (value: A, ctx: KeyedProcessContext<K, S>) => Iterable<Out> | void
+  readonly onElement2: (value: B, ctx: KeyedProcessContext<K, S>) => Iterable<Out2> | void
+  readonly onTimer?: ((timer: Timer, ctx: KeyedProcessContext<K, S>) => Iterable<Out3> | void) | undefined
+}

@@ -67,8 +67,8 @@ export interface OperatorHooks<out Out, out E = never> {
   readonly snapshotState?: (ctx: SnapshotContext<any>) => HookResult<E>
   readonly notifyCheckpointComplete?: (checkpointId: number) => HookResult<E>
   readonly notifyCheckpointAborted?: (checkpointId: number) => HookResult<E>
-  /** no record follows on the input */
-  readonly endInput?: (out: Output<Out>) => HookResult<E>
+  /** no record follows on an input, 1 or 2 */
+  readonly endInput?: (out: Output<Out>, input: number) => HookResult<E>
   /** normal end and drain only: emit what is still buffered */
   readonly finish?: (out: Output<Out>) => HookResult<E>
   readonly close?: Effect.Effect<void, E>
@@ -98,6 +98,29 @@ export interface StreamOperator<in In, out Out, out E = never> extends OperatorH
  */
 export interface PushOperator<in In, out Out, out E = never> extends OperatorHooks<Out, E> {
   readonly push: (value: In, timestamp: number | undefined, out: Output<Out>) => void
+}
+
+/**
+ * Which input a two-input operator wants its next record from: one of them, or whichever has any.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export type InputSelection = "any" | 1 | 2
+
+/**
+ * An operator that reads two inputs. Its watermark is the lower one of the two.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface TwoInputStreamOperator<in In1, in In2, out Out, out E = never> extends OperatorHooks<Out, E> {
+  readonly processElement1: (record: StreamRecord<In1>, out: Output<Out>) => HookResult<E>
+  readonly processElement2: (record: StreamRecord<In2>, out: Output<Out>) => HookResult<E>
+  /** a watermark of one input alone, before `processWatermark` of both */
+  readonly processInputWatermark?: (watermark: number, input: number) => void
+  /** asked before each record; without it the inputs take turns, batch by batch */
+  readonly nextSelection?: () => InputSelection
 }
 
 /**

@@ -12,14 +12,15 @@ import type { ResolvedOptions } from "../JobOptions.js"
 import * as KeyGroup from "../KeyGroup.js"
 import { GraphError } from "../StreamError.js"
 import type { KeySelector, Partitioning, StreamNode } from "./StreamGraph.js"
-import { collect, inputsOf } from "./StreamGraph.js"
+import { collect, edgesOf, inputsOf } from "./StreamGraph.js"
 
 /** An operator of a chain; `consumers` are operators of the same chain. */
 export interface ChainedOperator {
   readonly node: StreamNode
   readonly name: string
   readonly uid: string
-  readonly key: KeySelector | undefined
+  /** the key of each input's records, of one input where it has none */
+  readonly keys: ReadonlyArray<KeySelector | undefined>
   readonly consumers: ReadonlyArray<{ readonly operator: number; readonly tag: string | undefined }>
 }
 
@@ -33,13 +34,14 @@ export interface JobVertex {
   readonly outputs: ReadonlyArray<JobEdge>
 }
 
-/** From one operator's output to the head of a vertex. */
+/** From one operator's output to an input of the head of a vertex. */
 export interface JobEdge {
   readonly index: number
   readonly from: number
   readonly operator: number
   readonly tag: string | undefined
   readonly to: number
+  readonly input: number
   readonly partitioning: Partitioning
 }
 
@@ -107,10 +109,11 @@ export const make = (
     return partitioning._tag === "Forward" && parallelismOf(from) !== parallelismOf(to) ? { _tag: "Rebalance" } : partitioning
   }
   const chainsWith = (node: StreamNode): StreamNode | undefined => {
-    const inputs = inputsOf(node)
-    if (!chaining || inputs.length !== 1 || node.chaining !== "always" || inputs[0].node.chaining === "never") return undefined
-    const from = inputs[0].node
-    return parallelismOf(from) === parallelismOf(node) && effective(from, node, inputs[0].partitioning)._tag === "Forward"
+    const edges = edgesOf(node)
+    if (!chaining || inputsOf(node).length !== 1 || edges.length !== 1) return undefined
+    const [{ node: from, partitioning }] = edges
+    if (node.chaining !== "always" || from.chaining === "never") return undefined
+    return parallelismOf(from) === parallelismOf(node) && effective(from, node, partitioning)._tag === "Forward"
       ? from
       : undefined
   }
@@ -127,20 +130,23 @@ export const make = (
     placeOf.set(node, { vertex, operator })
     consumersOf.set(node, [])
     if (from !== undefined) {
-      consumersOf.get(from)!.push({ operator, tag: inputsOf(node)[0].tag })
+      consumersOf.get(from)!.push({ operator, tag: edgesOf(node)[0].tag })
       continue
     }
-    for (const input of inputsOf(node)) {
-      const place = placeOf.get(input.node)!
-      edges.push({
-        index: edges.length,
-        from: place.vertex,
-        operator: place.operator,
-        tag: input.tag,
-        to: vertex,
-        partitioning: effective(input.node, node, input.partitioning)
-      })
-    }
+    inputsOf(node).forEach((read, input) => {
+      for (const edge of read.edges) {
+        const place = placeOf.get(edge.node)!
+        edges.push({
+          index: edges.length,
+          from: place.vertex,
+          operator: place.operator,
+          tag: edge.tag,
+          to: vertex,
+          input,
+          partitioning: effective(edge.node, node, edge.partitioning)
+        })
+      }
+    })
   }
 
   const inputs = chains.map((): Array<JobEdge> => [])
@@ -157,7 +163,7 @@ export const make = (
       node,
       name: node.name,
       uid: uids.get(node)!,
-      key: node._tag === "OneInput" ? node.key : undefined,
+      keys: inputsOf(node).map(({ key }) => key),
       consumers: consumersOf.get(node)!
     })),
     inputs: inputs[index],
@@ -184,7 +190,9 @@ const uidsOf = (nodes: ReadonlyArray<StreamNode>): Map<StreamNode, string> => {
       uids.set(node, node.uid)
       continue
     }
-    const path = inputsOf(node).map((edge) => `${uids.get(edge.node)}${edge.tag ?? ""}`).join("+")
+    const path = inputsOf(node)
+      .map(({ edges }) => edges.map((edge) => `${uids.get(edge.node)}${edge.tag ?? ""}`).join("+"))
+      .join("&")
     const base = `${node.name}~${(KeyGroup.hash(`${path}>${node.name}`) >>> 0).toString(36)}`
     const n = taken.get(base) ?? 0
     taken.set(base, n + 1)
@@ -210,6 +218,8 @@ export interface Explanation {
   }
 }
 
+const isKeyed = ({ keys }: ChainedOperator): boolean => keys.some((key) => key !== undefined)
+
 /** Renders a graph. */
 export const explain = (graph: JobGraph): Explanation => {
   const quote = (text: string) => text.replaceAll("\"", "&quot;")
@@ -218,7 +228,7 @@ export const explain = (graph: JobGraph): Explanation => {
   for (const vertex of graph.vertices) {
     text.push(`[${vertex.index}] ${vertex.name} x${vertex.parallelism}`)
     for (const operator of vertex.chain) {
-      text.push(`      ${operator.name}  uid ${operator.uid}${operator.key === undefined ? "" : "  keyed"}`)
+      text.push(`      ${operator.name}  uid ${operator.uid}${isKeyed(operator) ? "  keyed" : ""}`)
     }
     for (const edge of vertex.outputs) {
       text.push(`      -- ${edge.partitioning._tag.toLowerCase()}${edge.tag === undefined ? "" : ` (${edge.tag})`} --> [${edge.to}]`)
@@ -239,7 +249,7 @@ export const explain = (graph: JobGraph): Explanation => {
       vertices: graph.vertices.map(({ chain, name, parallelism }) => ({
         name,
         parallelism,
-        operators: chain.map(({ key, name, uid }) => ({ name, uid, keyed: key !== undefined }))
+        operators: chain.map((operator) => ({ name: operator.name, uid: operator.uid, keyed: isKeyed(operator) }))
       })),
       edges: graph.edges.map(({ from, partitioning, tag, to }) => ({
         from,

@@ -7,7 +7,7 @@
  */
 import type * as Effect from "effect/Effect"
 import type { KeyCodec } from "../state/KeyCodec.js"
-import type { Operator, SourceOperator } from "../StreamOperator.js"
+import type { Operator, SourceOperator, TwoInputStreamOperator } from "../StreamOperator.js"
 
 /** How a keyed stream finds the key of a record. */
 export interface KeySelector {
@@ -46,20 +46,28 @@ export interface SourceNode extends NodeFields {
   readonly factory: Effect.Effect<SourceOperator<any, any>, any, any>
 }
 
-/** Reads one stream. */
-export interface OneInputNode extends NodeFields {
-  readonly _tag: "OneInput"
-  readonly factory: Effect.Effect<Operator<any, any, any>, any, any>
-  readonly inputs: ReadonlyArray<StreamEdge>
+/** One input of an operator: all that is united in it. */
+export interface StreamInput {
+  readonly edges: ReadonlyArray<StreamEdge>
   /** the key of a record, for operators with keyed state */
   readonly key: KeySelector | undefined
 }
 
-/** An operator as it was written. */
-export type StreamNode = SourceNode | OneInputNode
+/** Reads one or two streams. */
+export interface OperatorNode extends NodeFields {
+  readonly _tag: "Operator"
+  readonly factory: Effect.Effect<Operator<any, any, any> | TwoInputStreamOperator<any, any, any, any>, any, any>
+  readonly inputs: ReadonlyArray<StreamInput>
+}
 
-/** What a node reads, all edges. */
-export const inputsOf = (node: StreamNode): ReadonlyArray<StreamEdge> => node._tag === "Source" ? [] : node.inputs
+/** An operator as it was written. */
+export type StreamNode = SourceNode | OperatorNode
+
+/** What a node reads, input by input. */
+export const inputsOf = (node: StreamNode): ReadonlyArray<StreamInput> => node._tag === "Source" ? [] : node.inputs
+
+/** All edges that a node reads. */
+export const edgesOf = (node: StreamNode): ReadonlyArray<StreamEdge> => inputsOf(node).flatMap(({ edges }) => edges)
 
 /** The plain way from a node to its reader. */
 export const forward: Partitioning = { _tag: "Forward" }
@@ -77,7 +85,7 @@ export const collect = (ends: ReadonlyArray<StreamNode>): ReadonlyArray<StreamNo
     }
     while (stack.length > 0) {
       const { next, node } = stack.pop()!
-      const inputs = inputsOf(node)
+      const inputs = edgesOf(node)
       if (next === inputs.length) {
         ordered.push(node)
         continue

@@ -7,11 +7,11 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type { Assignment } from "../checkpoint/StateAssignment.js"
 import type { JobGraph } from "../graph/JobGraph.js"
+import { inputsOf } from "../graph/StreamGraph.js"
 import type { ResolvedOptions } from "../JobOptions.js"
 import { Channel } from "../task/Channel.js"
 import type { CheckpointResponder, Invokable, TaskEnvironment } from "../task/Invokable.js"
-import { OneInputStreamTask } from "../task/OneInputStreamTask.js"
-import { SourceStreamTask } from "../task/SourceStreamTask.js"
+import { taskOf } from "../task/kinds.js"
 
 /** `all` waits until `total` have arrived */
 const latch = (total: number) =>
@@ -55,7 +55,9 @@ export const make = (
           attempt: attempt.number,
           attemptId: attempt.id,
           options,
-          inputs: vertex.inputs.flatMap((edge) => present(channels[edge.index].map((to) => to[subtask]))),
+          inputs: inputsOf(vertex.chain[0].node).map((_, input) =>
+            vertex.inputs.filter((edge) => edge.input === input).flatMap((edge) => present(channels[edge.index].map((to) => to[subtask])))
+          ),
           outputs: vertex.outputs.map((edge) => present(channels[edge.index][subtask])),
           restore: assignment?.restore(vertex, subtask) ?? (() => undefined),
           restoredId: assignment?.checkpointId ?? 0,
@@ -63,7 +65,7 @@ export const make = (
           allInitialized: Effect.zipRight(initialized.arrive, initialized.all),
           running: running.arrive
         }
-        return vertex.chain[0].node._tag === "Source" ? new SourceStreamTask(env) : new OneInputStreamTask(env)
+        return taskOf(env)
       })
     )
     return { tasks, latches: { allRunning: running.all } }

@@ -15,7 +15,7 @@ import { pipeArguments } from "effect/Pipeable"
 import type * as Schedule from "effect/Schedule"
 import * as Schema from "effect/Schema"
 import type * as Types from "effect/Types"
-import type { KeySelector, OneInputNode, StreamEdge, StreamNode } from "../graph/StreamGraph.js"
+import type { KeySelector, OperatorNode, StreamEdge, StreamNode } from "../graph/StreamGraph.js"
 import { forward as forwardPartitioning } from "../graph/StreamGraph.js"
 import { AsyncWait } from "../operators/AsyncWait.js"
 import * as stateless from "../operators/stateless.js"
@@ -71,22 +71,24 @@ export const fromEdges = <A, E, R>(edges: ReadonlyArray<StreamEdge>, key?: KeySe
 export const fromNode = <A, E, R>(node: StreamNode): DataStream<A, E, R> =>
   fromEdges([{ node, tag: undefined, partitioning: forwardPartitioning }])
 
+/** @internal the same records, for an operator that has no use for their key */
+export const unkeyed = (self: DataStream<any, any, any>): DataStream<any, any, any> => fromEdges(self.edges)
+
 /** @internal */
-export const oneInput = (
+export const operatorNode = (
   name: string,
-  self: DataStream<any, any, any>,
-  factory: Effect.Effect<Operator<any, any, any>, any, any>,
-  fields?: Partial<OneInputNode>
-): OneInputNode => ({
-  _tag: "OneInput",
+  inputs: ReadonlyArray<DataStream<any, any, any>>,
+  factory: OperatorNode["factory"],
+  fields?: Partial<OperatorNode>
+): OperatorNode => ({
+  _tag: "Operator",
   name,
   uid: undefined,
   parallelism: undefined,
   chaining: "always",
   problem: undefined,
   factory,
-  inputs: self.edges,
-  key: self.key,
+  inputs: inputs.map(({ edges, key }) => ({ edges, key })),
   ...fields
 })
 
@@ -95,8 +97,8 @@ export const operator = <B, E, R>(
   name: string,
   self: DataStream<any, any, any>,
   make: () => Operator<any, any, any>,
-  fields?: Partial<OneInputNode>
-): DataStream<B, E, R> => fromNode(oneInput(name, self, Effect.sync(make), fields))
+  fields?: Partial<OperatorNode>
+): DataStream<B, E, R> => fromNode(operatorNode(name, [self], Effect.sync(make), fields))
 
 /**
  * One result for each record, with the record's timestamp.
@@ -255,7 +257,7 @@ export const mapEffect: {
       if (timeout !== undefined) effect = Effect.timeout(effect, timeout)
       return retry === undefined ? effect : Effect.retry(effect, retry)
     }
-    return operator("mapEffect", self, () => new AsyncWait<A, B, any>(run, concurrency, schema, inFlight), { problem, key: undefined })
+    return operator("mapEffect", unkeyed(self), () => new AsyncWait<A, B, any>(run, concurrency, schema, inFlight), { problem })
   }
 )
 
@@ -317,7 +319,7 @@ export const transform: {
     self: DataStream<A, E, R>,
     name: string,
     factory: Effect.Effect<Operator<A, B, E1>, E2, R2>
-  ): DataStream<B, E | E1 | E2, R | R2> => fromNode(oneInput(name, self, factory))
+  ): DataStream<B, E | E1 | E2, R | R2> => fromNode(operatorNode(name, [self], factory))
 )
 
 /**

@@ -13,7 +13,7 @@ import type { StreamNode } from "../graph/StreamGraph.js"
 import { OncePerAttempt } from "../operators/OncePerAttempt.js"
 import * as sinks from "../operators/sinks.js"
 import type { DataStream } from "./DataStream.js"
-import { oneInput, TypeId } from "./DataStream.js"
+import { operatorNode, TypeId, unkeyed } from "./DataStream.js"
 
 /**
  * A stream that ends in a sink.
@@ -61,10 +61,9 @@ export const to: {
   ): Pipeline<E | E2, R | R2> => ({
     _tag: "Pipeline",
     [TypeId]: variance,
-    end: oneInput(options.name ?? sink.name, self, sinkFactory(sink), {
+    end: operatorNode(options.name ?? sink.name, [unkeyed(self)], sinkFactory(sink), {
       uid: options.uid,
-      parallelism: options.parallelism,
-      key: undefined
+      parallelism: options.parallelism
     }),
     pipe() {
       return pipeArguments(this, arguments)

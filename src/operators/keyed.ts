@@ -10,10 +10,20 @@ import type * as Aggregator from "../Aggregator.js"
 import type { MapKey } from "../KeyGroup.js"
 import type { RecordCode } from "../OperatorCode.js"
 import type { OutputTag } from "../OutputTag.js"
-import type { KeyedProcessContext, KeyedProcessFunction, States, Timers } from "../ProcessFunction.js"
+import type { KeyedCoProcessFunction, KeyedProcessContext, KeyedProcessFunction, States, Timer, Timers } from "../ProcessFunction.js"
 import type { StateTable } from "../state/StateTable.js"
 import { NO_NAMESPACE } from "../state/StateTable.js"
-import type { FiredTimer, KeyContext, OperatorContext, Output, PushOperator, StateContext, TimerService } from "../StreamOperator.js"
+import type { StreamRecord } from "../StreamElement.js"
+import type {
+  FiredTimer,
+  KeyContext,
+  OperatorContext,
+  Output,
+  PushOperator,
+  StateContext,
+  TimerService,
+  TwoInputStreamOperator
+} from "../StreamOperator.js"
 import * as Fold from "./Fold.js"
 import { emitAll, emitAllCode } from "./stateless.js"
 
@@ -67,10 +77,14 @@ export const aggregate = <K, A, Acc, Out, B>(
 
 const NO_TIMER_NAMESPACE: MapKey = 0
 
-/** A keyed process function as it is written, or the Effect that acquires it. */
-export type KeyedProcessSource<K, A, S, Out> =
-  | KeyedProcessFunction<K, A, S, Out, Out>
-  | Effect.Effect<KeyedProcessFunction<K, A, S, Out, Out>, any, Scope.Scope>
+/** A process function as it is written, or the Effect that acquires it. */
+export type Acquired<Fn> = Fn | Effect.Effect<Fn, any, Scope.Scope>
+
+/** What the process functions of one and of two inputs have in common. */
+interface WithTimers<K, S, Out> {
+  readonly state?: S | undefined
+  readonly onTimer?: ((timer: Timer, ctx: KeyedProcessContext<K, S>) => Iterable<Out> | void) | undefined
+}
 
 /** What a keyed process function sees; the record or timer in hand is set before each call. */
 class Context<K, S> implements KeyedProcessContext<K, S> {
@@ -104,15 +118,15 @@ class Context<K, S> implements KeyedProcessContext<K, S> {
   readonly output = <B>(tag: OutputTag<B>, value: B): void => this.out.output(tag, value, this.timestamp)
 }
 
-/** A keyed process function. What is acquired in `open` declares its state there, all other in `initializeState`. */
-class KeyedProcess<K, A, S extends States, Out> implements PushOperator<A, Out, any> {
+/** A keyed process function in its operator. What is acquired in `open` declares its state there, all other in `initializeState`. */
+abstract class WithState<K, S extends States, Out, Fn extends WithTimers<K, S, Out>> {
+  protected context!: Context<K, S>
+  protected fn!: Fn
   private operator!: OperatorContext<Out>
   private service!: TimerService
   private states!: StateContext
-  private context!: Context<K, S>
-  private fn!: KeyedProcessFunction<K, A, S, Out, Out>
 
-  constructor(private readonly source: KeyedProcessSource<K, A, S, Out>) {}
+  constructor(private readonly source: Acquired<Fn>) {}
 
   setup(ctx: OperatorContext<Out>): void {
     this.operator = ctx
@@ -128,7 +142,7 @@ class KeyedProcess<K, A, S extends States, Out> implements PushOperator<A, Out, 
     Effect.isEffect(this.source) ? Effect.map(this.source, (fn) => this.use(fn)) : Effect.void
   )
 
-  private use(fn: KeyedProcessFunction<K, A, S, Out, Out>): void {
+  private use(fn: Fn): void {
     const state: Record<string, unknown> = {}
     const declared: States = fn.state ?? {}
     for (const name of Object.keys(declared)) state[name] = this.states.keyed(name, declared[name])
@@ -136,10 +150,27 @@ class KeyedProcess<K, A, S extends States, Out> implements PushOperator<A, Out, 
     this.context = new Context(this.states.keys, this.service, state as KeyedProcessContext<K, S>["state"])
   }
 
-  push(value: A, timestamp: number | undefined, out: Output<Out>): void {
+  /** the context, for a record or a timer */
+  protected at(timestamp: number | undefined, out: Output<never>): Context<K, S> {
     this.context.timestamp = timestamp
     this.context.out = out
-    emitAll(this.fn.onElement(value, this.context), timestamp, out)
+    return this.context
+  }
+
+  private fire({ domain, timestamp }: FiredTimer): void {
+    if (this.fn.onTimer === undefined) return
+    const { out } = this.operator
+    // TI-11: what a processing-time timer emits has no event time
+    const at = domain === "event-time" ? timestamp : undefined
+    emitAll(this.fn.onTimer({ timestamp, domain }, this.at(at, out)), at, out)
+  }
+}
+
+class KeyedProcess<K, A, S extends States, Out> extends WithState<K, S, Out, KeyedProcessFunction<K, A, S, Out, Out>>
+  implements PushOperator<A, Out, any>
+{
+  push(value: A, timestamp: number | undefined, out: Output<Out>): void {
+    emitAll(this.fn.onElement(value, this.at(timestamp, out)), timestamp, out)
   }
 
   code(code: RecordCode): string {
@@ -148,18 +179,25 @@ class KeyedProcess<K, A, S extends States, Out> implements PushOperator<A, Out, 
 ${context}.out = ${code.out}
 ${emitAllCode(code, `${code.bind(this.fn)}.onElement(${code.value}, ${context})`, code.timestamp)}`
   }
+}
 
-  private fire({ domain, timestamp }: FiredTimer): void {
-    if (this.fn.onTimer === undefined) return
-    const { out } = this.operator
-    // TI-11: what a processing-time timer emits has no event time
-    const at = domain === "event-time" ? timestamp : undefined
-    this.context.timestamp = at
-    this.context.out = out
-    emitAll(this.fn.onTimer({ timestamp, domain }, this.context), at, out)
+class KeyedCoProcess<K, A, B, S extends States, Out> extends WithState<K, S, Out, KeyedCoProcessFunction<K, A, B, S, Out, Out, Out>>
+  implements TwoInputStreamOperator<A, B, Out, any>
+{
+  processElement1({ timestamp, value }: StreamRecord<A>, out: Output<Out>): void {
+    emitAll(this.fn.onElement1(value, this.at(timestamp, out)), timestamp, out)
+  }
+
+  processElement2({ timestamp, value }: StreamRecord<B>, out: Output<Out>): void {
+    emitAll(this.fn.onElement2(value, this.at(timestamp, out)), timestamp, out)
   }
 }
 
-/** Makes the operator of a keyed process function. */
-export const process = <K, A, S extends States, Out>(source: KeyedProcessSource<K, A, S, Out>): PushOperator<A, Out, any> =>
-  new KeyedProcess(source)
+/** A process function over a keyed stream. */
+export const process = <K, A, S extends States, Out>(fn: Acquired<KeyedProcessFunction<K, A, S, Out, Out>>): PushOperator<A, Out, any> =>
+  new KeyedProcess(fn)
+
+/** A process function over two keyed streams. */
+export const coProcess = <K, A, B, S extends States, Out>(
+  fn: Acquired<KeyedCoProcessFunction<K, A, B, S, Out, Out, Out>>
+): TwoInputStreamOperator<A, B, Out, any> => new KeyedCoProcess(fn)

@@ -6,9 +6,9 @@
 import * as Effect from "effect/Effect"
 import * as Option from "effect/Option"
 import type { EmitCode } from "../OperatorCode.js"
-import type { ProcessContext, ProcessFunction } from "../ProcessFunction.js"
+import type { CoProcessFunction, ProcessContext, ProcessFunction } from "../ProcessFunction.js"
 import { Watermark } from "../StreamElement.js"
-import type { OperatorContext, Output, PushOperator, StreamOperator } from "../StreamOperator.js"
+import type { OperatorContext, Output, PushOperator, StreamOperator, TwoInputStreamOperator } from "../StreamOperator.js"
 
 /** One result for each record. */
 export const map = <A, B>(f: (value: A) => B): PushOperator<A, B> => ({
@@ -78,34 +78,58 @@ else ${emit(value, timestamp)}`
   }
 }
 
-/** A process function over a stream without keys. */
-export const process = <A, B>(fn: ProcessFunction<A, B>): PushOperator<A, B> => {
-  let context!: OperatorContext<B>
+/** The context of a process function without keys, for the operator that holds it. */
+const contextOf = <B>() => {
+  let operator!: OperatorContext<B>
   let timestamp: number | undefined
   let watermark: number = Watermark.MIN
   let output!: Output<B>
-  const ctx: ProcessContext = {
+  const context: ProcessContext = {
     get timestamp() {
       return timestamp
     },
     get watermark() {
       return watermark
     },
-    processingTime: () => context.processingTime.now(),
+    processingTime: () => operator.processingTime.now(),
     output: (tag, value) => output.output(tag, value, timestamp)
   }
   return {
-    setup: (operator) => {
-      context = operator
-    },
-    push: (value, at, out) => {
-      timestamp = at
+    at: (now: number | undefined, out: Output<B>): ProcessContext => {
+      timestamp = now
       output = out
-      emitAll(fn.onElement(value, ctx), at, out)
+      return context
     },
-    processWatermark: (at, out) => {
-      watermark = at
-      out.emitWatermark(at)
+    hooks: {
+      setup: (ctx: OperatorContext<B>): void => {
+        operator = ctx
+      },
+      processWatermark: (now: number, out: Output<B>): void => {
+        watermark = now
+        out.emitWatermark(now)
+      }
     }
   }
 }
+
+/** A process function over a stream without keys. */
+export const process = <A, B>(fn: ProcessFunction<A, B>): PushOperator<A, B> => {
+  const { at, hooks } = contextOf<B>()
+  return { ...hooks, push: (value, timestamp, out) => emitAll(fn.onElement(value, at(timestamp, out)), timestamp, out) }
+}
+
+/** A process function over two streams without keys. */
+export const coProcess = <A, B, C>(fn: CoProcessFunction<A, B, C, C>): TwoInputStreamOperator<A, B, C> => {
+  const { at, hooks } = contextOf<C>()
+  return {
+    ...hooks,
+    processElement1: ({ timestamp, value }, out) => emitAll(fn.onElement1(value, at(timestamp, out)), timestamp, out),
+    processElement2: ({ timestamp, value }, out) => emitAll(fn.onElement2(value, at(timestamp, out)), timestamp, out)
+  }
+}
+
+/** One result for each record of either stream. */
+export const coMap = <A, B, C>(f: (value: A) => C, g: (value: B) => C): TwoInputStreamOperator<A, B, C> => ({
+  processElement1: ({ timestamp, value }, out) => out.emit(f(value), timestamp),
+  processElement2: ({ timestamp, value }, out) => out.emit(g(value), timestamp)
+})

@@ -21,6 +21,8 @@ export class Batch {
   count = 0
   private readonly values: Array<any>
   private timestamps: Array<number> | undefined
+  /** how many were handed out one by one */
+  private given = 0
   /** some have a timestamp, and some have not */
   private mixed = false
 
@@ -42,6 +44,14 @@ export class Batch {
     const { count, timestamps, values } = this
     if (!this.mixed) return out.emitBatch(values, timestamps, count)
     for (let i = 0; i < count; i++) out.emit(values[i], Number.isNaN(timestamps![i]) ? undefined : timestamps![i])
+  }
+
+  /** Hands its next record to an output; gives whether there are more. */
+  emitNext(out: Output<any>): boolean {
+    const at = this.given++
+    const timestamp = this.timestamps === undefined ? NaN : this.timestamps[at]
+    out.emit(this.values[at], Number.isNaN(timestamp) ? undefined : timestamp)
+    return this.given < this.count
   }
 
   private stamp(at: number, timestamp: number | undefined): void {

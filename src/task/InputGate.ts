@@ -1,35 +1,65 @@
 /**
- * All channels of a subtask's input: takes from them in turn, and leaves the blocked ones alone.
+ * All channels of a subtask's inputs: takes from inputs in turn, and from the channels of each in turn, and leaves the blocked ones alone.
  *
  * @since 0.1.0
  */
 import type { Channel, Item } from "./Channel.js"
 
-/** The channels that a subtask reads. */
+/** The channels that a subtask reads, numbered through all inputs. */
 export class InputGate {
+  readonly channels: ReadonlyArray<Channel>
   private readonly blocked: Array<boolean>
-  private next = 0
+  /** what was taken and put back, to be taken first */
+  private readonly waiting: Array<Item | undefined>
+  /** of each input, its first channel; and one more, behind the last */
+  private readonly firsts: ReadonlyArray<number>
+  private readonly inputs: ReadonlyArray<number>
+  /** of each input, the channel whose turn it is */
+  private readonly next: Array<number>
+  private nextInput = 0
   /** the channel of the item that `poll` gave last */
   channel = 0
 
-  constructor(readonly channels: ReadonlyArray<Channel>) {
-    this.blocked = channels.map(() => false)
+  constructor(inputs: ReadonlyArray<ReadonlyArray<Channel>>) {
+    this.channels = inputs.flat()
+    this.inputs = inputs.flatMap((channels, input) => channels.map(() => input))
+    this.firsts = inputs.reduce((firsts, channels) => [...firsts, firsts[firsts.length - 1] + channels.length], [0])
+    this.next = this.firsts.slice(0, -1)
+    this.blocked = this.channels.map(() => false)
+    this.waiting = this.channels.map(() => undefined)
   }
 
-  /** The next item of a channel that is not blocked, in turn, or `undefined`. */
-  poll(): Item | undefined {
-    const { channels } = this
-    for (let tried = 0; tried < channels.length; tried++) {
-      const at = this.next
-      this.next = at + 1 === channels.length ? 0 : at + 1
-      if (this.blocked[at]) continue
-      const item = channels[at].poll()
-      if (item !== undefined) {
-        this.channel = at
-        return item
-      }
+  /** The input that a channel belongs to. */
+  inputOf(channel: number): number {
+    return this.inputs[channel]
+  }
+
+  /** Which of its input's channels a channel is. */
+  placeOf(channel: number): number {
+    return channel - this.firsts[this.inputs[channel]]
+  }
+
+  /** The channels of an input. */
+  channelsOf(input: number): ReadonlyArray<number> {
+    return Array.from({ length: this.firsts[input + 1] - this.firsts[input] }, (_, i) => this.firsts[input] + i)
+  }
+
+  /** The next item, of one input or of any, that is not blocked, or `undefined`. */
+  poll(input?: number): Item | undefined {
+    if (input !== undefined) return this.pollInput(input)
+    const { next: { length } } = this
+    for (let tried = 0; tried < length; tried++) {
+      const at = this.nextInput
+      this.nextInput = at + 1 === length ? 0 : at + 1
+      const item = this.pollInput(at)
+      if (item !== undefined) return item
     }
     return undefined
+  }
+
+  /** Gives back an item that was taken last from its channel. */
+  putBack(channel: number, item: Item): void {
+    this.waiting[channel] = item
   }
 
   block(channel: number): void {
@@ -42,5 +72,22 @@ export class InputGate {
 
   onData(wake: () => void): void {
     for (const channel of this.channels) channel.onData = wake
+  }
+
+  private pollInput(input: number): Item | undefined {
+    const first = this.firsts[input]
+    const end = this.firsts[input + 1]
+    for (let tried = first; tried < end; tried++) {
+      const at = this.next[input]
+      this.next[input] = at + 1 === end ? first : at + 1
+      if (this.blocked[at]) continue
+      const item = this.waiting[at] ?? this.channels[at].poll()
+      if (item !== undefined) {
+        this.waiting[at] = undefined
+        this.channel = at
+        return item
+      }
+    }
+    return undefined
   }
 }

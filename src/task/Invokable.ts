@@ -95,8 +95,8 @@ export interface TaskEnvironment {
   readonly attempt: number
   readonly attemptId: string
   readonly options: ResolvedOptions
-  /** the channels it reads, none for a source */
-  readonly inputs: ReadonlyArray<Channel>
+  /** the channels of each input it reads; a source has no input */
+  readonly inputs: ReadonlyArray<ReadonlyArray<Channel>>
   /** for each of the vertex's outputs, the channels to the subtasks of its reader: all of them in order, or its own one of a forward edge */
   readonly outputs: ReadonlyArray<ReadonlyArray<Channel>>
   /** what an operator is restored with, by uid */

@@ -12,12 +12,24 @@
 import * as Effect from "effect/Effect"
 import type { OperatorPhase } from "../Checkpoint.js"
 import type { ChainedOperator, JobVertex } from "../graph/JobGraph.js"
+import type { KeySelector } from "../graph/StreamGraph.js"
+import { inputsOf } from "../graph/StreamGraph.js"
 import type { RecordCode } from "../OperatorCode.js"
 import type { OutputTag } from "../OutputTag.js"
 import { isMapKeyCode } from "../state/KeyCodec.js"
 import type { StreamRecord } from "../StreamElement.js"
 import { record, Watermark } from "../StreamElement.js"
-import type { HookResult, Operator, OperatorHooks, Output, PushOperator, SourceOperator, StreamOperator } from "../StreamOperator.js"
+import type {
+  HookResult,
+  InputSelection,
+  Operator,
+  OperatorHooks,
+  Output,
+  PushOperator,
+  SourceOperator,
+  StreamOperator,
+  TwoInputStreamOperator
+} from "../StreamOperator.js"
 import type { Source, Target } from "./ChainCode.js"
 import * as ChainCode from "./ChainCode.js"
 import type { CurrentKey } from "./KeyContext.js"
@@ -63,7 +75,14 @@ export abstract class ChainNode implements Output<any>, Target {
   endBatch(): void {}
 
   /** sets the current key of a keyed input, and hands what the record's code is written from to `write` */
-  protected writeKeyed(source: Source, value: string, timestamp: string, park: string, write: (code: RecordCode) => string): string {
+  protected writeKeyed(
+    source: Source,
+    selector: KeySelector | undefined,
+    value: string,
+    timestamp: string,
+    park: string,
+    write: (code: RecordCode) => string
+  ): string {
     const code = (key: string, mapKey: string): RecordCode => ({
       ...source.emitTo(this.targets, this.out),
       value,
@@ -75,9 +94,9 @@ export abstract class ChainNode implements Output<any>, Target {
         return `const ${effect} = ${answer}\nif (${effect} !== undefined) ${park}(${effect})\n`
       }
     })
-    if (this.meta.key === undefined) return write(code("undefined", "undefined"))
+    if (selector === undefined) return write(code("undefined", "undefined"))
     const [key, mapKey, keys] = [source.local(), source.local(), source.bind(this.keys)]
-    return `const ${key} = ${source.bind(this.meta.key.select)}(${value})
+    return `const ${key} = ${source.bind(selector.select)}(${value})
 if (${isMapKeyCode(key)}) ${keys}.mapKey = ${key}
 else ${keys}.setCurrentKey(${key})
 const ${mapKey} = ${keys}.mapKey
@@ -140,6 +159,7 @@ class PushNode extends ChainNode {
     const { operator } = this
     return this.writeKeyed(
       source,
+      this.meta.keys[0],
       value,
       timestamp,
       "",
@@ -160,12 +180,7 @@ class PushNode extends ChainNode {
 
 /** The same behind a key. Hot. */
 class KeyedPushNode extends PushNode {
-  private readonly select: (value: any) => unknown
-
-  constructor(index: number, meta: ChainedOperator, operator: PushOperator<any, any, any>) {
-    super(index, meta, operator)
-    this.select = meta.key!.select
-  }
+  private readonly select = this.meta.keys[0]!.select
 
   override emit(value: any, timestamp: number | undefined): void {
     this.keys!.setCurrentKey(this.select(value))
@@ -173,47 +188,45 @@ class KeyedPushNode extends PushNode {
   }
 }
 
+/** What takes the records of one input of an operator. */
+interface Taker {
+  readonly key: KeySelector | undefined
+  readonly process: (record: StreamRecord<any>, out: Output<any>) => HookResult<any>
+}
+
 type Waiting =
-  | StreamRecord<any>
+  | { readonly _tag: "Record"; readonly taker: Taker; readonly record: StreamRecord<any> }
   | { readonly _tag: "Watermark"; readonly timestamp: number }
   | { readonly _tag: "Status"; readonly idle: boolean }
   | { readonly _tag: "EndBatch" }
 
 /** An operator that takes records, and may answer with an Effect. */
-class RecordNode extends ChainNode {
+abstract class AnsweringNode extends ChainNode {
   private effect: Effect.Effect<void, any> | undefined
   private waiting: Array<Waiting> = []
 
-  constructor(
-    index: number,
-    meta: ChainedOperator,
-    private readonly operator: StreamOperator<any, any, any>,
-    private readonly park: (node: RecordNode) => void
-  ) {
-    super(index, meta, operator)
+  constructor(index: number, meta: ChainedOperator, hooks: OperatorHooks<any, any>, private readonly park: (node: AnsweringNode) => void) {
+    super(index, meta, hooks)
   }
 
   get isParked(): boolean {
     return this.effect !== undefined
   }
 
-  emit(value: any, timestamp: number | undefined): void {
-    this.take(record(value, timestamp))
+  takeRecord(taker: Taker, value: any, timestamp: number | undefined): void {
+    this.take({ _tag: "Record", taker, record: record(value, timestamp) })
   }
 
-  write(source: Source, value: string, timestamp: string): string {
-    const { operator } = this
+  parkOn(answer: Effect.Effect<void, any>): void {
+    this.effect = answer
+    this.park(this)
+  }
+
+  /** code that does what `takeRecord` does */
+  protected writeTaker(source: Source, taker: Taker, value: string, timestamp: string, write: (code: RecordCode) => string): string {
     const self = source.bind(this)
-    const body = this.writeKeyed(
-      source,
-      value,
-      timestamp,
-      `${self}.parkOn`,
-      (code) =>
-        operator.code?.(code) ??
-          code.park(`${source.bind(operator)}.processElement(${source.bind(record)}(${value}, ${timestamp}), ${code.out})`)
-    )
-    return `if (${self}.isParked) ${self}.take(${source.bind(record)}(${value}, ${timestamp}))\nelse {\n${body}}\n`
+    const body = this.writeKeyed(source, taker.key, value, timestamp, `${self}.parkOn`, write)
+    return `if (${self}.isParked) ${self}.takeRecord(${source.bind(taker)}, ${value}, ${timestamp})\nelse {\n${body}}\n`
   }
 
   emitWatermark(timestamp: number): void {
@@ -225,10 +238,10 @@ class RecordNode extends ChainNode {
   }
 
   override endBatch(): void {
-    if (this.operator.endBatch !== undefined) this.take({ _tag: "EndBatch" })
+    if (this.hooks.endBatch !== undefined) this.take({ _tag: "EndBatch" })
   }
 
-  take(item: Waiting): void {
+  private take(item: Waiting): void {
     if (this.effect !== undefined) {
       this.waiting.push(item)
       return
@@ -237,28 +250,21 @@ class RecordNode extends ChainNode {
     if (answer !== undefined) this.parkOn(answer)
   }
 
-  parkOn(answer: Effect.Effect<void, any>): void {
-    this.effect = answer
-    this.park(this)
-  }
-
-  private processRecord(item: StreamRecord<any>): HookResult<any> {
-    if (this.meta.key !== undefined) this.keys!.setCurrentKey(this.meta.key.select(item.value))
-    return this.operator.processElement(item, this.out)
-  }
-
   private process(item: Waiting): HookResult<any> {
     switch (item._tag) {
-      case "Record":
-        return this.processRecord(item)
+      case "Record": {
+        const { record, taker } = item
+        if (taker.key !== undefined) this.keys!.setCurrentKey(taker.key.select(record.value))
+        return taker.process(record, this.out)
+      }
       case "Watermark":
         this.advanceTimers(item.timestamp)
-        if (this.operator.processWatermark === undefined) return this.out.emitWatermark(item.timestamp)
-        return this.operator.processWatermark(item.timestamp, this.out)
+        if (this.hooks.processWatermark === undefined) return this.out.emitWatermark(item.timestamp)
+        return this.hooks.processWatermark(item.timestamp, this.out)
       case "Status":
         return super.emitStatus(item.idle)
       case "EndBatch":
-        return this.operator.endBatch!(this.out)
+        return this.hooks.endBatch!(this.out)
     }
   }
 
@@ -270,6 +276,80 @@ class RecordNode extends ChainNode {
       this.waiting = []
       for (const item of waiting) this.take(item)
     })
+  }
+}
+
+/** One that reads one input. */
+class RecordNode extends AnsweringNode {
+  private readonly taker: Taker
+
+  constructor(
+    index: number,
+    meta: ChainedOperator,
+    private readonly operator: StreamOperator<any, any, any>,
+    park: (node: AnsweringNode) => void
+  ) {
+    super(index, meta, operator, park)
+    this.taker = { key: meta.keys[0], process: (record, out) => operator.processElement(record, out) }
+  }
+
+  emit(value: any, timestamp: number | undefined): void {
+    this.takeRecord(this.taker, value, timestamp)
+  }
+
+  write(source: Source, value: string, timestamp: string): string {
+    const { operator } = this
+    return this.writeTaker(source, this.taker, value, timestamp, (code) =>
+      operator.code?.(code) ??
+        code.park(`${source.bind(operator)}.processElement(${source.bind(record)}(${value}, ${timestamp}), ${code.out})`))
+  }
+}
+
+/** One that reads two inputs: always a head. */
+class TwoInputNode extends AnsweringNode {
+  private readonly takers: ReadonlyArray<Taker>
+
+  constructor(
+    index: number,
+    meta: ChainedOperator,
+    readonly operator: TwoInputStreamOperator<any, any, any, any>,
+    park: (node: AnsweringNode) => void
+  ) {
+    super(index, meta, operator, park)
+    this.takers = [
+      { key: meta.keys[0], process: (record, out) => operator.processElement1(record, out) },
+      { key: meta.keys[1], process: (record, out) => operator.processElement2(record, out) }
+    ]
+  }
+
+  /** records reach it through its inputs */
+  emit(): void {}
+
+  write(): string {
+    return ""
+  }
+
+  input(input: number): Output<any> & Target {
+    const taker = this.takers[input]
+    const process = `processElement${input + 1}`
+    const emit = (value: any, timestamp: number | undefined) => this.takeRecord(taker, value, timestamp)
+    return {
+      emit,
+      emitBatch: (values, timestamps, count) => {
+        for (let i = 0; i < count; i++) emit(values[i], timestamps === undefined ? undefined : timestamps[i])
+      },
+      emitWatermark: (timestamp) => this.emitWatermark(timestamp),
+      emitStatus: (idle) => this.emitStatus(idle),
+      output: () => {},
+      write: (source, value, timestamp) =>
+        this.writeTaker(
+          source,
+          taker,
+          value,
+          timestamp,
+          (code) => code.park(`${source.bind(this.operator)}.${process}(${source.bind(record)}(${value}, ${timestamp}), ${code.out})`)
+        )
+    }
   }
 }
 
@@ -303,23 +383,28 @@ class Router implements Output<any> {
 
 const nothing: Output<any> = { emit: () => {}, emitBatch: () => {}, emitWatermark: () => {}, emitStatus: () => {}, output: () => {} }
 
+/** Any operator that a chain can hold. */
+export type AnyOperator = Operator<any, any, any> | TwoInputStreamOperator<any, any, any, any> | SourceOperator<any, any>
+
 /** An operator and how far its life had come; one that had finished was not even made. */
 export type MadeOperator =
   | { readonly phase: "finished" }
-  | { readonly phase: Exclude<OperatorPhase, "finished">; readonly operator: Operator<any, any, any> | SourceOperator<any, any> }
+  | { readonly phase: Exclude<OperatorPhase, "finished">; readonly operator: AnyOperator }
 
 /** The nodes of a task, head first. */
 export class OperatorChain {
   readonly nodes: ReadonlyArray<ChainNode>
   readonly head: ChainNode
-  /** where the task puts what it reads */
-  readonly input: Output<any>
-  private readonly parked: Array<RecordNode> = []
+  /** where the task puts the records of each input */
+  readonly inputs: ReadonlyArray<Output<any>>
+  /** asks a two-input operator that selects */
+  readonly selection: (() => InputSelection) | undefined
+  private readonly parked: Array<AnsweringNode> = []
   private readonly batched: ReadonlyArray<ChainNode>
   private readonly asked: ReadonlyArray<ChainNode>
 
   constructor(vertex: JobVertex, made: ReadonlyArray<MadeOperator>, readonly writers: ReadonlyArray<RecordWriter>, codegen: boolean) {
-    const park = (node: RecordNode) => {
+    const park = (node: AnsweringNode) => {
       this.parked.push(node)
     }
     this.nodes = vertex.chain.map((meta, index) => {
@@ -331,7 +416,12 @@ export class OperatorChain {
       }
       const { operator } = each
       if ("poll" in operator) return new SourceNode(index, meta, operator)
-      if ("push" in operator) return meta.key === undefined ? new PushNode(index, meta, operator) : new KeyedPushNode(index, meta, operator)
+      if ("processElement1" in operator) return new TwoInputNode(index, meta, operator, park)
+      if ("push" in operator) {
+        return meta.keys[0] === undefined
+          ? new PushNode(index, meta, operator)
+          : new KeyedPushNode(index, meta, operator)
+      }
       return new RecordNode(index, meta, operator, park)
     })
     this.head = this.nodes[0]
@@ -346,7 +436,11 @@ export class OperatorChain {
       node.targets = main
       node.out = generated(sides.size === 0 && main.length <= 1 ? main[0] ?? nothing : new Router(main, sides), main)
     }
-    this.input = generated(this.head, [this.head])
+    const { head } = this
+    const inputs = head instanceof TwoInputNode ? [head.input(0), head.input(1)] : inputsOf(vertex.chain[0].node).map(() => head)
+    this.inputs = inputs.map((each) => generated(each, [each]))
+    const operator = head instanceof TwoInputNode ? head.operator : undefined
+    this.selection = operator?.nextSelection === undefined ? undefined : () => operator.nextSelection!()
   }
 
   /** Whether every operator can take more records. */
@@ -368,6 +462,11 @@ export class OperatorChain {
   /** Whether input has to wait. */
   get isBackpressured(): boolean {
     return this.isBlocked || !this.isAvailable
+  }
+
+  /** A watermark of one input of the head. */
+  inputWatermark(timestamp: number, input: number): void {
+    if (this.head instanceof TwoInputNode) this.head.operator.processInputWatermark?.(timestamp, input + 1)
   }
 
   /** A batch is through. */

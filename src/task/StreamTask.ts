@@ -48,12 +48,12 @@ import * as KeyCodec from "../state/KeyCodec.js"
 import { StateBackend } from "../StateBackend.js"
 import { cancelCheckpointMarker, endOfData, endOfPartition, Watermark } from "../StreamElement.js"
 import { StateIncompatible } from "../StreamError.js"
-import type { HookResult, Operator, OperatorContext, SourceOperator } from "../StreamOperator.js"
+import type { HookResult, OperatorContext } from "../StreamOperator.js"
 import { GeneratedOutput } from "./ChainCode.js"
 import { CheckpointLock } from "./CheckpointLock.js"
 import type { Invokable, TaskEnd, TaskEnvironment } from "./Invokable.js"
 import { CurrentKey } from "./KeyContext.js"
-import type { ChainNode, MadeOperator } from "./OperatorChain.js"
+import type { AnyOperator, ChainNode, MadeOperator } from "./OperatorChain.js"
 import { OperatorChain } from "./OperatorChain.js"
 import { OperatorState } from "./OperatorState.js"
 import { Parker } from "./Parker.js"
@@ -98,6 +98,8 @@ export abstract class StreamTask implements Invokable {
   private time!: ProcessingTime
   private observer!: { readonly observe: (event: LifecycleEvent) => void }
   private fork!: (effect: Effect.Effect<void, any>) => () => void
+  /** the input that ended last */
+  protected lastInput = 0
   /** the first checkpoint triggered after the end of data, or the savepoint with which the task stops */
   private finalId: number | undefined
   private stopId: number | undefined
@@ -233,7 +235,7 @@ export abstract class StreamTask implements Invokable {
         const phase = env.restore(operator.uid)?.phase ?? "running"
         // FC-10: of an operator that had finished nothing is run again
         if (phase === "finished") return Effect.succeed({ phase })
-        const factory: Effect.Effect<Operator<any, any, any> | SourceOperator<any, any>, any, any> = operator.node.factory
+        const factory: Effect.Effect<AnyOperator, any, any> = operator.node.factory
         return Effect.map(factory, (operator) => ({ phase, operator }))
       })
       this.chain = new OperatorChain(vertex, made, this.writers, env.options.codegen)
@@ -260,7 +262,7 @@ export abstract class StreamTask implements Invokable {
       this.scopes.set(node, scope)
       yield* Scope.addFinalizer(operators, this.close(node, scope))
       this.observe("setup", node.name)
-      const keys = new CurrentKey(node.meta.key?.codec ?? KeyCodec.make<any>(undefined))
+      const keys = new CurrentKey(node.meta.keys.find((key) => key !== undefined)?.codec ?? KeyCodec.make<any>(undefined))
       const backend = yield* Effect.flatMap(
         StateBackend,
         (service) => service.open({ job: env.job, uid: node.meta.uid, subtask: this.subtask })
@@ -343,11 +345,6 @@ export abstract class StreamTask implements Invokable {
 
   private readonly end: Effect.Effect<void, any> = Effect.suspend(() => {
     const { nodes } = this.chain
-    const endInput = (node: ChainNode) =>
-      Effect.suspend(() => {
-        this.observe("endInput", node.name)
-        return Effect.zipRight(run(node.hooks.endInput?.(node.out)), this.chain.drain)
-      })
     const finish = (node: ChainNode) =>
       Effect.suspend(() => {
         this.observe("finish", node.name)
@@ -360,7 +357,7 @@ export abstract class StreamTask implements Invokable {
       if (this.drain) {
         if (this.env.inputs.length === 0) {
           yield* this.lock.hold(Effect.suspend(() => {
-            this.chain.input.emitWatermark(Watermark.MAX)
+            this.chain.head.emitWatermark(Watermark.MAX)
             return this.chain.drain
           }))
         }
@@ -368,7 +365,7 @@ export abstract class StreamTask implements Invokable {
           const isHead = node === this.chain.head
           if (node.phase === "running") {
             yield* settle(node)
-            yield* this.lock.hold(endInput(node))
+            yield* this.lock.hold(this.endInputOf(node, isHead ? this.lastInput : 0))
             yield* settle(node)
           }
           if (isHead) yield* this.lock.hold(this.quiesce)
@@ -383,6 +380,19 @@ export abstract class StreamTask implements Invokable {
       }))
     })
   })
+
+  /** one input has ended, and the others go on */
+  protected endInput(input: number): Effect.Effect<void, any> {
+    const { head } = this.chain
+    return head.phase === "running" ? this.endInputOf(head, input) : Effect.void
+  }
+
+  private endInputOf(node: ChainNode, input: number): Effect.Effect<void, any> {
+    return Effect.suspend(() => {
+      this.observe("endInput", node.name)
+      return Effect.zipRight(run(node.hooks.endInput?.(node.out, input + 1)), this.chain.drain)
+    })
+  }
 
   private readonly awaitFinalCheckpoint: Effect.Effect<void, any> = Effect.suspend(() => {
     const { responder } = this.env

@@ -24,14 +24,14 @@ const graphOf = (specs: ReadonlyArray<VertexSpec>): JobGraph => {
   specs.forEach(({ reads = [] }, to) => {
     for (const [from, tag] of reads) {
       const partitioning = tag === "Hash" ? { _tag: tag, key: { select: (a: unknown) => a, codec: undefined as any } } : { _tag: tag }
-      edges.push({ index: edges.length, from, operator: 0, tag: undefined, to, partitioning })
+      edges.push({ index: edges.length, from, operator: 0, tag: undefined, to, input: 0, partitioning })
     }
   })
   const vertices = specs.map(({ parallelism }, index): JobVertex => ({
     index,
     name: `v${index}`,
     parallelism,
-    chain: [{ node: undefined as any, name: `v${index}`, uid: `uid${index}`, key: undefined, consumers: [] }],
+    chain: [{ node: undefined as any, name: `v${index}`, uid: `uid${index}`, keys: [undefined], consumers: [] }],
     inputs: edges.filter((edge) => edge.to === index),
     outputs: edges.filter((edge) => edge.from === index)
   }))

@@ -50,15 +50,20 @@ describe("Fold", () => {
             "null"
           ))
         const now = new Map<string | number, Array<number>>()
-        const open: Array<{ readonly snapshot: TableSnapshot<Sum>; readonly expected: ReadonlyArray<unknown> }> = []
+        const open: Array<
+          {
+            readonly snapshot: TableSnapshot<Sum>
+            readonly expected: Map<string | number | boolean | bigint | null | undefined, Array<number>>
+          }
+        > = []
         const walk = () => {
           const taken = open.shift()
           if (taken === undefined) return
           const restored = new StateTable<Sum>(Codec.make<Sum>(undefined))
           for (let chunk = taken.snapshot.next(); chunk !== undefined; chunk = taken.snapshot.next()) restored.load(chunk, () => true)
           assert.deepStrictEqual(
-            Array.from(restored.only, ([key, { value }]) => [key, value.values]).sort(),
-            Array.from(taken.expected).sort()
+            new Map(Array.from(restored.only, ([key, { value }]) => [key, value.values])),
+            taken.expected
           )
         }
         for (const each of steps) {
@@ -66,7 +71,7 @@ describe("Fold", () => {
             add(each.key, each.value)
             now.set(each.key, [...now.get(each.key) ?? [], each.value])
           } else if (each._tag === "snapshot") {
-            open.push({ snapshot: table.snapshot(), expected: Array.from(now, ([key, values]) => [key, values]) })
+            open.push({ snapshot: table.snapshot(), expected: new Map(now) })
           } else walk()
         }
         while (open.length > 0) {

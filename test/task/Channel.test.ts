@@ -145,7 +145,7 @@ describe("Channel", () => {
 describe("InputGate", () => {
   const gateOf = (contents: ReadonlyArray<number>) => {
     const channels = contents.map(() => new Channel())
-    const gate = new InputGate(channels)
+    const gate = new InputGate([channels])
     // the timestamp says where an item comes from
     contents.forEach((n, c) => {
       for (let i = 0; i < n; i++) channels[c].put(Watermark.make(c * 1000 + i))
