@@ -14,7 +14,7 @@ import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import type * as Scope from "effect/Scope"
-import type { CheckpointBarrier, CheckpointFailureReason, CheckpointKind, CheckpointMetadata, OperatorState } from "../Checkpoint.js"
+import type { CheckpointBarrier, CheckpointFailureReason, CheckpointKind } from "../Checkpoint.js"
 import * as Checkpoint from "../Checkpoint.js"
 import type { CheckpointStore, CheckpointWriter } from "../CheckpointStorage.js"
 import type { JobGraph } from "../graph/JobGraph.js"
@@ -23,6 +23,7 @@ import type { ResolvedCheckpointOptions } from "../JobOptions.js"
 import { CheckpointFailed } from "../StreamError.js"
 import type { CheckpointResponder, Invokable, SubtaskReport } from "../task/Invokable.js"
 import { Parker } from "../task/Parker.js"
+import { metadataOf } from "./metadata.js"
 import * as Pending from "./Pending.js"
 
 /** What a coordinator reports to. */
@@ -282,7 +283,7 @@ export class CheckpointCoordinator implements CheckpointResponder {
       const underway = this.underway.get(id)
       if (underway === undefined) return
       const { done, startedAt, writer } = underway
-      const metadata = this.metadata(checkpoint)
+      const metadata = metadataOf(this.graph, checkpoint, (vertex, subtask) => checkpoint.reports.get(`${vertex.index}:${subtask}`))
       const put = yield* Effect.exit(writer.complete(metadata))
       if (Exit.isFailure(put)) return yield* this.abort(checkpoint, "STORAGE", Cause.pretty(put.cause))
       this.underway.delete(id)
@@ -360,36 +361,6 @@ export class CheckpointCoordinator implements CheckpointResponder {
       return Effect.zipRight(writer.abort, Deferred.fail(done, failure))
     }, { discard: true })
   })
-
-  private metadata(checkpoint: Pending.PendingCheckpoint<SubtaskReport>): CheckpointMetadata {
-    const operators = this.graph.vertices.flatMap((vertex) =>
-      vertex.chain.map(({ name, uid }): OperatorState => ({
-        uid,
-        name,
-        parallelism: vertex.parallelism,
-        maxParallelism: this.graph.maxParallelism,
-        subtasks: Array.from({ length: vertex.parallelism }, (_, subtask) => {
-          const report = checkpoint.reports.get(`${vertex.index}:${subtask}`)
-          const operator = report?.operators.find((each) => each.uid === uid)
-          // a task that was not needed had finished before
-          return {
-            subtask,
-            phase: operator?.phase ?? "finished",
-            handle: operator === undefined || operator.states.length === 0 ? undefined : report!.handle,
-            states: operator?.states ?? []
-          }
-        })
-      }))
-    )
-    return {
-      version: Checkpoint.FORMAT_VERSION,
-      job: this.graph.name,
-      id: checkpoint.id,
-      kind: checkpoint.kind,
-      timestamp: checkpoint.timestamp,
-      operators
-    }
-  }
 
   /** a fiber inherits whether it can be interrupted from the region that forks it */
   private fork(effect: Effect.Effect<void>): Effect.Effect<void> {

@@ -47,7 +47,7 @@ export class Batch {
   }
 
   /** Hands its next record to an output; gives whether there are more. */
-  emitNext(out: Output<any>): boolean {
+  emitNext(out: Pick<Output<any>, "emit">): boolean {
     const at = this.given++
     const timestamp = this.timestamps === undefined ? NaN : this.timestamps[at]
     out.emit(this.values[at], Number.isNaN(timestamp) ? undefined : timestamp)

@@ -11,6 +11,7 @@ import type { JobVertex } from "../graph/JobGraph.js"
 import type { SubtaskMetrics } from "../JobMetrics.js"
 import type { ResolvedOptions } from "../JobOptions.js"
 import type { TaskState } from "../Lifecycle.js"
+import type { OutputTag } from "../OutputTag.js"
 import type { Channel } from "./Channel.js"
 import type { OperatorRestore } from "./OperatorRestore.js"
 
@@ -99,6 +100,8 @@ export interface TaskEnvironment {
   readonly inputs: ReadonlyArray<ReadonlyArray<Channel>>
   /** for each of the vertex's outputs, the channels to the subtasks of its reader: all of them in order, or its own one of a forward edge */
   readonly outputs: ReadonlyArray<ReadonlyArray<Channel>>
+  /** what is done with side outputs that nobody reads; default nothing */
+  readonly unreadOutput?: (<A>(tag: OutputTag<A>, value: A, timestamp: number | undefined) => void) | undefined
   /** what an operator is restored with, by uid */
   readonly restore: (uid: string) => OperatorRestore | undefined
   readonly restoredId: number

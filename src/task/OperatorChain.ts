@@ -32,6 +32,7 @@ import type {
 } from "../StreamOperator.js"
 import type { Source, Target } from "./ChainCode.js"
 import * as ChainCode from "./ChainCode.js"
+import type { TaskEnvironment } from "./Invokable.js"
 import type { CurrentKey } from "./KeyContext.js"
 import type { RecordWriter } from "./RecordWriter.js"
 import type { KeyedTimers } from "./TimerService.js"
@@ -355,7 +356,11 @@ class TwoInputNode extends AnsweringNode {
 
 /** Sends the main output and side outputs on to all that read them. */
 class Router implements Output<any> {
-  constructor(private readonly main: ReadonlyArray<Output<any>>, private readonly sides: ReadonlyMap<string, ReadonlyArray<Output<any>>>) {}
+  constructor(
+    private readonly main: ReadonlyArray<Output<any>>,
+    private readonly sides: ReadonlyMap<string, ReadonlyArray<Output<any>>>,
+    private readonly unread: TaskEnvironment["unreadOutput"]
+  ) {}
 
   emit(value: any, timestamp: number | undefined): void {
     for (let i = 0; i < this.main.length; i++) this.main[i].emit(value, timestamp)
@@ -378,6 +383,7 @@ class Router implements Output<any> {
   output<B>(tag: OutputTag<B>, value: B, timestamp: number | undefined): void {
     const side = this.sides.get(tag.id)
     if (side !== undefined) { for (const each of side) each.emit(value, timestamp) }
+    else this.unread?.(tag, value, timestamp)
   }
 }
 
@@ -403,7 +409,13 @@ export class OperatorChain {
   private readonly batched: ReadonlyArray<ChainNode>
   private readonly asked: ReadonlyArray<ChainNode>
 
-  constructor(vertex: JobVertex, made: ReadonlyArray<MadeOperator>, readonly writers: ReadonlyArray<RecordWriter>, codegen: boolean) {
+  constructor(
+    vertex: JobVertex,
+    made: ReadonlyArray<MadeOperator>,
+    readonly writers: ReadonlyArray<RecordWriter>,
+    codegen: boolean,
+    unread?: TaskEnvironment["unreadOutput"]
+  ) {
     const park = (node: AnsweringNode) => {
       this.parked.push(node)
     }
@@ -434,7 +446,10 @@ export class OperatorChain {
     for (const node of this.nodes) {
       const { main, sides } = this.readersOf(vertex, node)
       node.targets = main
-      node.out = generated(sides.size === 0 && main.length <= 1 ? main[0] ?? nothing : new Router(main, sides), main)
+      node.out = generated(
+        sides.size === 0 && main.length <= 1 && unread === undefined ? main[0] ?? nothing : new Router(main, sides, unread),
+        main
+      )
     }
     const { head } = this
     const inputs = head instanceof TwoInputNode ? [head.input(0), head.input(1)] : inputsOf(vertex.chain[0].node).map(() => head)

@@ -12,6 +12,11 @@ export class Parker {
   private signaled = false
   private resume: ((effect: Effect.Effect<void>) => void) | undefined
 
+  /** whether a fiber waits here */
+  get isParked(): boolean {
+    return this.resume !== undefined
+  }
+
   /** Waits for a wake-up; takes all that came so far. */
   readonly park: Effect.Effect<void> = Effect.async((resume) => {
     if (this.signaled) {

@@ -58,6 +58,11 @@ export class Slices {
     this.parker.wake()
   }
 
+  /** whether something is to be run */
+  get hasMails(): boolean {
+    return this.mails.length > 0
+  }
+
   /** From here on what operators ask for is not run: what they hold is in their state (AS-09). */
   quiesce(): void {
     this.quiesced = true

@@ -43,7 +43,7 @@ import type { SubtaskMetrics } from "../JobMetrics.js"
 import type { KeyGroupRange } from "../KeyGroup.js"
 import * as KeyGroup from "../KeyGroup.js"
 import type { LifecycleEvent, LifecyclePhase, TaskState } from "../Lifecycle.js"
-import { canMove, LifecycleObserver } from "../Lifecycle.js"
+import { canMove, isTerminal, LifecycleObserver } from "../Lifecycle.js"
 import * as KeyCodec from "../state/KeyCodec.js"
 import { StateBackend } from "../StateBackend.js"
 import { cancelCheckpointMarker, endOfData, endOfPartition, Watermark } from "../StreamElement.js"
@@ -150,6 +150,25 @@ export abstract class StreamTask implements Invokable {
     return { subtask: this.subtask, recordsIn: this.recordsIn, recordsOut, watermark: this.watermark }
   }
 
+  /** how many timers of keyed operators are registered */
+  get timers(): { readonly eventTime: number; readonly processingTime: number } {
+    let [eventTime, processingTime] = [0, 0]
+    for (const node of this.chain?.nodes ?? []) {
+      for (const timers of node.timers) {
+        const counts = timers.counts()
+        eventTime += counts.eventTime
+        processingTime += counts.processingTime
+      }
+    }
+    return { eventTime, processingTime }
+  }
+
+  /** whether the task can do nothing more by itself: it has ended, or waits for input, its output, a timer or something outside */
+  get isResting(): boolean {
+    if (isTerminal(this.current)) return true
+    return this.current !== "closing" && this.parker.isParked && !this.slices.hasMails && !this.lock.contended
+  }
+
   protected abstract get watermark(): number
   protected abstract get recordsIn(): number
 
@@ -238,7 +257,7 @@ export abstract class StreamTask implements Invokable {
         const factory: Effect.Effect<AnyOperator, any, any> = operator.node.factory
         return Effect.map(factory, (operator) => ({ phase, operator }))
       })
-      this.chain = new OperatorChain(vertex, made, this.writers, env.options.codegen)
+      this.chain = new OperatorChain(vertex, made, this.writers, env.options.codegen, env.unreadOutput)
       const { nodes } = this.chain
       for (let i = nodes.length - 1; i >= 0; i--) if (nodes[i].phase !== "finished") yield* this.setup(nodes[i], operators)
       yield* this.taskInit

@@ -1,0 +1,55 @@
+/**
+ * A clock that stands still until it is told to step: sleepers wake in the order of their times, and nothing waits for real.
+ *
+ * @since 0.1.0
+ */
+import * as Clock from "effect/Clock"
+import * as Duration from "effect/Duration"
+import * as Effect from "effect/Effect"
+
+interface Sleeper {
+  readonly at: number
+  readonly wake: () => void
+}
+
+/**
+ * Time in the hand of a test, in milliseconds; it begins at 0.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export class SteppingClock implements Clock.Clock {
+  readonly [Clock.ClockTypeId]: Clock.ClockTypeId = Clock.ClockTypeId
+  private now = 0
+  private sleepers: Array<Sleeper> = []
+
+  readonly unsafeCurrentTimeMillis = (): number => this.now
+  readonly unsafeCurrentTimeNanos = (): bigint => BigInt(Math.round(this.now * 1e6))
+  readonly currentTimeMillis = Effect.sync(this.unsafeCurrentTimeMillis)
+  readonly currentTimeNanos = Effect.sync(this.unsafeCurrentTimeNanos)
+
+  readonly sleep = (duration: Duration.Duration): Effect.Effect<void> =>
+    Effect.async((resume) => {
+      const sleeper: Sleeper = { at: this.now + Duration.toMillis(duration), wake: () => resume(Effect.void) }
+      if (sleeper.at <= this.now) return resume(Effect.void)
+      this.sleepers.push(sleeper)
+      return Effect.sync(() => {
+        this.sleepers = this.sleepers.filter((other) => other !== sleeper)
+      })
+    })
+
+  /** Steps `duration` ahead, stopping at every time at which somebody wakes; `settle` is run after each stop. */
+  readonly advance = <E>(duration: Duration.DurationInput, settle: Effect.Effect<void, E>): Effect.Effect<void, E> =>
+    Effect.suspend(() => {
+      const end = this.now + Duration.toMillis(duration)
+      const step: Effect.Effect<void, E> = Effect.suspend(() => {
+        const next = Math.min(...this.sleepers.map(({ at }) => at))
+        this.now = Math.min(end, Math.max(next, this.now))
+        const due = this.sleepers.filter(({ at }) => at <= this.now)
+        this.sleepers = this.sleepers.filter(({ at }) => at > this.now)
+        for (const { wake } of due) wake()
+        return Effect.flatMap(settle, () => due.length === 0 && this.now >= end ? Effect.void : step)
+      })
+      return step
+    })
+}
