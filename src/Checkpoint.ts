@@ -30,6 +30,8 @@ export interface CheckpointBarrier {
   /** when the coordinator triggered it, ms since the epoch */
   readonly timestamp: number
   readonly kind: CheckpointKind
+  /** whether it overtakes what is queued in channels; that is then part of the checkpoint */
+  readonly unaligned?: boolean
 }
 
 /**

@@ -19,6 +19,13 @@ export interface CheckpointOptions {
   readonly timeout?: Duration.DurationInput | undefined
   /** from the end of one to the trigger of the next; default none */
   readonly minPause?: Duration.DurationInput | undefined
+  /** "at-least-once" does not wait for slower channels: after a restore some records are processed again; default "exactly-once" */
+  readonly mode?: "exactly-once" | "at-least-once" | undefined
+  /**
+   * "unaligned" barriers overtake what is queued in channels, which then is in the checkpoint: under backpressure checkpoints stay fast. With a timeout they
+   * do so where alignment takes longer. Savepoints are always aligned. Default "aligned".
+   */
+  readonly alignment?: "aligned" | "unaligned" | { readonly alignedTimeout: Duration.DurationInput } | undefined
   /** how many may be under way at once; default 1 */
   readonly maxConcurrent?: number | undefined
   /** how many in a row may fail before the job fails; default 0 */
@@ -89,6 +96,9 @@ export interface ResolvedCheckpointOptions {
   readonly interval: number
   readonly timeout: number
   readonly minPause: number
+  readonly mode: "exactly-once" | "at-least-once"
+  /** after how long a barrier overtakes what is queued: 0 for at once, `Infinity` for never */
+  readonly alignedTimeout: number
   readonly maxConcurrent: number
   readonly tolerableFailures: number
   readonly retain: number
@@ -106,6 +116,9 @@ export const defaultRestart: Schedule.Schedule<unknown> = Schedule.exponential("
   Schedule.jittered
 )
 
+const alignedTimeout = (alignment: NonNullable<CheckpointOptions["alignment"]>): number =>
+  alignment === "aligned" ? Infinity : alignment === "unaligned" ? 0 : Duration.toMillis(alignment.alignedTimeout)
+
 /**
  * Fills in the defaults.
  *
@@ -122,6 +135,8 @@ export const resolve = (options: JobOptions = {}): ResolvedOptions => ({
     interval: Duration.toMillis(options.checkpoint.interval),
     timeout: Duration.toMillis(options.checkpoint.timeout ?? "10 minutes"),
     minPause: Duration.toMillis(options.checkpoint.minPause ?? 0),
+    mode: options.checkpoint.mode ?? "exactly-once",
+    alignedTimeout: alignedTimeout(options.checkpoint.alignment ?? "aligned"),
     maxConcurrent: options.checkpoint.maxConcurrent ?? 1,
     tolerableFailures: options.checkpoint.tolerableFailures ?? 0,
     retain: options.checkpoint.retain ?? 1,

@@ -56,7 +56,15 @@ const counted: ReadonlySet<string> = new Set<CheckpointFailureReason>([
   "DECLINED_ON_CANCELLATION_BARRIER"
 ])
 
-const defaults = { timeout: 600_000, maxConcurrent: 1, tolerableFailures: 0, retain: 1, minPause: 0 }
+const defaults = {
+  timeout: 600_000,
+  maxConcurrent: 1,
+  tolerableFailures: 0,
+  retain: 1,
+  minPause: 0,
+  mode: "exactly-once",
+  alignedTimeout: Infinity
+} as const
 
 /** Coordinates the checkpoints of one attempt. */
 export class CheckpointCoordinator implements CheckpointResponder {
@@ -126,8 +134,10 @@ export class CheckpointCoordinator implements CheckpointResponder {
   })
 
   private get concurrent(): number {
+    // a barrier that may overtake must not overtake a savepoint's
+    const all = this.options.alignedTimeout < Infinity
     let n = 0
-    for (const { kind } of this.pending.values()) if (kind._tag === "Checkpoint") n++
+    for (const { kind } of this.pending.values()) if (all || kind._tag === "Checkpoint") n++
     return n
   }
 
@@ -193,7 +203,14 @@ export class CheckpointCoordinator implements CheckpointResponder {
         yield* this.fork(
           Effect.raceFirst(Effect.asVoid(Effect.exit(Deferred.await(done))), Effect.zipRight(Effect.sleep(this.options.timeout), expire))
         )
-        const barrier: CheckpointBarrier = { _tag: "CheckpointBarrier", id, timestamp: startedAt, kind }
+        const unaligned = this.options.alignedTimeout === 0 && kind._tag === "Checkpoint"
+        const barrier: CheckpointBarrier = {
+          _tag: "CheckpointBarrier",
+          id,
+          timestamp: startedAt,
+          kind,
+          ...(unaligned ? { unaligned } : {})
+        }
         for (const task of running) {
           if (!this.triggersDirectly(task)) continue
           yield* this.fork(

@@ -178,6 +178,9 @@ const checkpointProblem = (checkpoint: ResolvedOptions["checkpoint"]): string | 
     const n = checkpoint[name]
     if (!Number.isInteger(n) || n < least) return `checkpoint.${name} must be a whole number from ${least} on, got ${n}`
   }
+  if (checkpoint.mode === "at-least-once" && checkpoint.alignedTimeout !== Infinity) {
+    return "checkpoint.alignment is for exactly-once checkpoints; at-least-once ones do not align"
+  }
   for (const name of ["interval", "timeout"] as const) if (!(checkpoint[name] > 0)) return `checkpoint.${name} must be more than 0 ms`
   return undefined
 }

@@ -6,9 +6,10 @@
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import type { Assignment } from "../checkpoint/StateAssignment.js"
-import type { JobGraph } from "../graph/JobGraph.js"
+import type { JobEdge, JobGraph } from "../graph/JobGraph.js"
 import { inputsOf } from "../graph/StreamGraph.js"
 import type { ResolvedOptions } from "../JobOptions.js"
+import type { ChannelOrigin } from "../task/Channel.js"
 import { Channel } from "../task/Channel.js"
 import type { CheckpointResponder, Invokable, TaskEnvironment } from "../task/Invokable.js"
 import { taskOf } from "../task/kinds.js"
@@ -22,6 +23,17 @@ const latch = (total: number) =>
       all: Deferred.await(all)
     }
   })
+
+const originOf = (graph: JobGraph, edge: JobEdge, from: number): ChannelOrigin => {
+  const writer = graph.vertices[edge.from]
+  return {
+    edge: `${writer.chain[edge.operator].uid} ${edge.tag ?? ""}>${edge.input}`,
+    from,
+    writers: writer.parallelism,
+    partitioning: edge.partitioning,
+    maxParallelism: graph.maxParallelism
+  }
+}
 
 /** Makes the tasks of an attempt; nothing runs yet. */
 export const make = (
@@ -38,7 +50,10 @@ export const make = (
       return Array.from(
         { length: graph.vertices[edge.from].parallelism },
         (_, from) =>
-          Array.from({ length: readers }, (_, to) => edge.partitioning._tag !== "Forward" || from === to ? new Channel() : undefined)
+          Array.from(
+            { length: readers },
+            (_, to) => edge.partitioning._tag !== "Forward" || from === to ? new Channel(originOf(graph, edge, from)) : undefined
+          )
       )
     })
     const total = graph.vertices.reduce((n, vertex) => n + vertex.parallelism, 0)

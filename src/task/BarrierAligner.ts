@@ -1,5 +1,5 @@
 /**
- * Decides when the barriers of one checkpoint have arrived on every input, exactly-once mode.
+ * Decides what the barriers of one checkpoint do as they arrive on each channel, exactly-once mode.
  *
  * Owns which channels are blocked. Knows nothing of records, tasks or storage. Follows Flink's SingleCheckpointBarrierHandler.
  *
@@ -8,6 +8,8 @@
  * B3. A barrier of an older, triggered or aborted checkpoint changes nothing.
  * B4. A barrier or marker of a newer checkpoint aborts the pending one and unblocks its channels.
  * B5. A channel that ended counts as having given every barrier.
+ * B6. An unaligned checkpoint is triggered by its first barrier and blocks nothing; it is captured when the last one has come. An aligned one that takes too
+ *     long becomes unaligned (BA-21 to BA-23).
  *
  * @since 0.1.0
  */
@@ -20,6 +22,7 @@ export interface State {
   readonly ended: ReadonlySet<number>
   /** the highest checkpoint seen in any way */
   readonly lastId: number
+  /** the checkpoint some of whose barriers are still to come; an unaligned one has been triggered */
   readonly pending: { readonly barrier: CheckpointBarrier; readonly arrived: ReadonlySet<number> } | undefined
 }
 
@@ -29,12 +32,17 @@ export type Event =
   | { readonly _tag: "Cancel"; readonly channel: number; readonly id: number }
   | { readonly _tag: "End"; readonly channel: number }
   | { readonly _tag: "Abort"; readonly id: number }
+  | { readonly _tag: "Timeout"; readonly id: number }
 
 /** What is to be done, in this order. */
 export type Action =
   | { readonly _tag: "Block"; readonly channel: number }
   | { readonly _tag: "UnblockAll" }
   | { readonly _tag: "Trigger"; readonly barrier: CheckpointBarrier }
+  /** of an unaligned checkpoint: what the channel gives from here on is not part of it */
+  | { readonly _tag: "Arrived"; readonly channel: number }
+  /** of an unaligned checkpoint: every barrier has come */
+  | { readonly _tag: "Captured"; readonly id: number }
   | { readonly _tag: "AbortCheckpoint"; readonly id: number; readonly reason: CheckpointFailureReason }
 
 /** The aligner of a gate, after a restore from checkpoint `lastId`. */
@@ -53,6 +61,10 @@ export const step = (state: State, event: Event): Step => {
       return state.pending?.barrier.id === event.id
         ? [{ ...state, pending: undefined }, [{ _tag: "UnblockAll" }]]
         : [state, []]
+    case "Timeout":
+      return state.pending?.barrier.id === event.id && state.pending.barrier.unaligned !== true
+        ? overtake(state, state.pending, [])
+        : [state, []]
     case "End":
       return trigger({ ...state, ended: new Set(state.ended).add(event.channel) }, [])
   }
@@ -61,16 +73,28 @@ export const step = (state: State, event: Event): Step => {
 const barrier = (state: State, channel: number, barrier: CheckpointBarrier): Step => {
   const { pending } = state
   if (pending !== undefined && pending.barrier.id === barrier.id) {
-    return trigger(
-      { ...state, pending: { barrier: pending.barrier, arrived: new Set(pending.arrived).add(channel) } },
-      [{ _tag: "Block", channel }]
-    )
+    const next = { barrier: pending.barrier, arrived: new Set(pending.arrived).add(channel) }
+    if (barrier.unaligned === true && pending.barrier.unaligned !== true) return overtake(state, next, [])
+    const arrived: Action = { _tag: pending.barrier.unaligned === true ? "Arrived" : "Block", channel }
+    return trigger({ ...state, pending: next }, [arrived])
   }
   if (barrier.id <= state.lastId) return [state, []]
-  return trigger(
-    { ...state, lastId: barrier.id, pending: { barrier, arrived: new Set([channel]) } },
-    [...subsume(pending), { _tag: "Block", channel }]
-  )
+  const first = { barrier, arrived: new Set([channel]) }
+  const begun: State = { ...state, lastId: barrier.id, pending: first }
+  if (barrier.unaligned === true) return overtake(begun, first, subsume(pending))
+  return trigger(begun, [...subsume(pending), { _tag: "Block", channel }])
+}
+
+/** triggers a checkpoint that no longer waits for its other barriers */
+const overtake = (state: State, { arrived, barrier }: NonNullable<State["pending"]>, before: ReadonlyArray<Action>): Step => {
+  const unaligned: CheckpointBarrier = { ...barrier, unaligned: true }
+  const unblock: ReadonlyArray<Action> = barrier.unaligned === true ? [] : [{ _tag: "UnblockAll" }]
+  return trigger({ ...state, pending: { barrier: unaligned, arrived } }, [
+    ...before,
+    ...unblock,
+    { _tag: "Trigger", barrier: unaligned },
+    ...Array.from(arrived, (channel): Action => ({ _tag: "Arrived", channel }))
+  ])
 }
 
 const abort = (state: State, id: number, reason: CheckpointFailureReason): Step => {
@@ -86,12 +110,16 @@ const subsume = (pending: State["pending"]): ReadonlyArray<Action> =>
     ? []
     : [{ _tag: "UnblockAll" }, { _tag: "AbortCheckpoint", id: pending.barrier.id, reason: "SUBSUMED" }]
 
-/** triggers when every channel has given its barrier or has ended */
+/** triggers, or has captured, when every channel has given its barrier or has ended */
 const trigger = (state: State, actions: ReadonlyArray<Action>): Step => {
   const { ended, pending } = state
   if (pending === undefined) return [state, actions]
   for (let channel = 0; channel < state.channels; channel++) {
     if (!pending.arrived.has(channel) && !ended.has(channel)) return [state, actions]
   }
-  return [{ ...state, pending: undefined }, [...actions, { _tag: "UnblockAll" }, { _tag: "Trigger", barrier: pending.barrier }]]
+  const { barrier } = pending
+  const last: ReadonlyArray<Action> = barrier.unaligned === true
+    ? [{ _tag: "Captured", id: barrier.id }]
+    : [{ _tag: "UnblockAll" }, { _tag: "Trigger", barrier }]
+  return [{ ...state, pending: undefined }, [...actions, ...last]]
 }

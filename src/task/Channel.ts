@@ -4,10 +4,13 @@
  * C1. What was put comes out, once, in the order in which it was put.
  * C2. A channel that holds `capacity` items is full. Its writer finishes the batch in hand and then waits; what that batch still gives is taken all the same,
  *     so the size is bounded by the capacity and the results of one batch.
- * C3. The reader is woken when the channel stops being empty, the writer when it stops being full.
+ * C3. An unaligned barrier overtakes all that is queued.
+ * C4. The reader is woken when the channel stops being empty, the writer when it stops being full.
  *
  * @since 0.1.0
  */
+import type { CheckpointBarrier } from "../Checkpoint.js"
+import type { Partitioning } from "../graph/StreamGraph.js"
 import type { StreamEvent } from "../StreamElement.js"
 import type { Output } from "../StreamOperator.js"
 
@@ -37,6 +40,14 @@ export class Batch {
     this.values[at] = value
     if (timestamp !== undefined && this.timestamps !== undefined) this.timestamps[at] = timestamp
     else if (timestamp !== undefined || this.timestamps !== undefined) this.stamp(at, timestamp)
+  }
+
+  /** Shows the records that have not been handed out. */
+  peek(look: (value: any, timestamp: number | undefined) => void): void {
+    for (let i = this.given; i < this.count; i++) {
+      const timestamp = this.timestamps === undefined ? NaN : this.timestamps[i]
+      look(this.values[i], Number.isNaN(timestamp) ? undefined : timestamp)
+    }
   }
 
   /** Hands its records to an output. */
@@ -70,16 +81,59 @@ export type Item = Batch | StreamEvent
 /** How many items a channel takes before its writer has to wait. */
 export const CAPACITY = 16
 
+/** Where the records of a channel come from. */
+export interface ChannelOrigin {
+  /** the operator's uid, and the side output */
+  readonly edge: string
+  readonly from: number
+  readonly writers: number
+  readonly partitioning: Partitioning
+  readonly maxParallelism: number
+}
+
+/** A barrier that has overtaken what was put into its channel before `upTo`. */
+export interface Overtaking {
+  readonly barrier: CheckpointBarrier
+  readonly upTo: number
+}
+
 /** A single-producer single-consumer ring. */
 export class Channel {
   private ring: Array<Item | undefined> = new Array<Item | undefined>(CAPACITY * 2).fill(undefined)
   private head = 0
   private count = 0
+  /** items taken so far: the place of the next one */
+  first = 0
+  private overtaking: Array<Overtaking> = []
   onData: () => void = () => {}
   onSpace: () => void = () => {}
 
+  /** one without capacity is never full */
+  constructor(readonly origin?: ChannelOrigin, private readonly capacity = CAPACITY) {}
+
   get isFull(): boolean {
-    return this.count >= CAPACITY
+    return this.count >= this.capacity
+  }
+
+  /** the place of the next item that is put */
+  get end(): number {
+    return this.first + this.count
+  }
+
+  /** The item at a place from `first` to `end`. */
+  at(place: number): Item {
+    return this.ring[(this.head + place - this.first) & (this.ring.length - 1)]!
+  }
+
+  /** Puts a barrier in front of all that is queued. */
+  overtake(barrier: CheckpointBarrier): void {
+    this.overtaking.push({ barrier, upTo: this.end })
+    this.onData()
+  }
+
+  /** The next barrier that has overtaken what is queued. */
+  pollOvertaking(): Overtaking | undefined {
+    return this.overtaking.length === 0 ? undefined : this.overtaking.shift()
   }
 
   get size(): number {
@@ -99,13 +153,15 @@ export class Channel {
     this.ring[this.head] = undefined
     this.head = (this.head + 1) & (this.ring.length - 1)
     this.count--
-    if (this.count === CAPACITY - 1) this.onSpace()
+    this.first++
+    if (this.count === this.capacity - 1) this.onSpace()
     return item
   }
 
   /** Drops what it holds. */
   clear(): void {
     while (this.count > 0) this.poll()
+    this.overtaking = []
   }
 
   private grow(): void {

@@ -3,22 +3,26 @@
  *
  * @since 0.1.0
  */
-import type { Channel, Item } from "./Channel.js"
+import type { Channel, Item, Overtaking } from "./Channel.js"
+
+/** the place of an item that was put back: before all others */
+const PUT_BACK = -1
 
 /** The channels that a subtask reads, numbered through all inputs. */
 export class InputGate {
   readonly channels: ReadonlyArray<Channel>
   private readonly blocked: Array<boolean>
-  /** what was taken and put back, to be taken first */
-  private readonly waiting: Array<Item | undefined>
+  /** what was put back, to be taken first */
+  private readonly waiting: Array<Array<Item>>
   /** of each input, its first channel; and one more, behind the last */
   private readonly firsts: ReadonlyArray<number>
   private readonly inputs: ReadonlyArray<number>
   /** of each input, the channel whose turn it is */
   private readonly next: Array<number>
   private nextInput = 0
-  /** the channel of the item that `poll` gave last */
+  /** the channel of the item that `poll` gave last, and its place there */
   channel = 0
+  place = 0
 
   constructor(inputs: ReadonlyArray<ReadonlyArray<Channel>>) {
     this.channels = inputs.flat()
@@ -26,7 +30,7 @@ export class InputGate {
     this.firsts = inputs.reduce((firsts, channels) => [...firsts, firsts[firsts.length - 1] + channels.length], [0])
     this.next = this.firsts.slice(0, -1)
     this.blocked = this.channels.map(() => false)
-    this.waiting = this.channels.map(() => undefined)
+    this.waiting = this.channels.map(() => [])
   }
 
   /** The input that a channel belongs to. */
@@ -57,9 +61,26 @@ export class InputGate {
     return undefined
   }
 
-  /** Gives back an item that was taken last from its channel. */
+  /** Has an item taken before all that is in its channel, after what was put back before it. */
   putBack(channel: number, item: Item): void {
-    this.waiting[channel] = item
+    this.waiting[channel].push(item)
+  }
+
+  /** What was put back into a channel. */
+  putBackIn(channel: number): ReadonlyArray<Item> {
+    return this.waiting[channel]
+  }
+
+  /** The next barrier that has overtaken what is queued; `channel` is where. */
+  pollOvertaking(): Overtaking | undefined {
+    for (let at = 0; at < this.channels.length; at++) {
+      const found = this.channels[at].pollOvertaking()
+      if (found !== undefined) {
+        this.channel = at
+        return found
+      }
+    }
+    return undefined
   }
 
   block(channel: number): void {
@@ -81,10 +102,11 @@ export class InputGate {
       const at = this.next[input]
       this.next[input] = at + 1 === end ? first : at + 1
       if (this.blocked[at]) continue
-      const item = this.waiting[at] ?? this.channels[at].poll()
+      const place = this.channels[at].first
+      const item = this.waiting[at].length === 0 ? this.channels[at].poll() : this.waiting[at].shift()
       if (item !== undefined) {
-        this.waiting[at] = undefined
         this.channel = at
+        this.place = this.channels[at].first === place ? PUT_BACK : place
         return item
       }
     }

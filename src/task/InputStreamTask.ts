@@ -10,11 +10,30 @@ import * as Effect from "effect/Effect"
 import type { CheckpointBarrier } from "../Checkpoint.js"
 import type { StreamEvent } from "../StreamElement.js"
 import * as BarrierAligner from "./BarrierAligner.js"
+import * as BarrierTracker from "./BarrierTracker.js"
+import { InFlight } from "./InFlight.js"
 import { InputGate } from "./InputGate.js"
 import type { TaskEnvironment } from "./Invokable.js"
 import type { InputStatus } from "./Slices.js"
 import { StreamTask } from "./StreamTask.js"
 import { WatermarkValve } from "./WatermarkValve.js"
+
+/** Takes what happens to barriers, and says what is to be done. */
+type Barriers = (event: BarrierAligner.Event) => ReadonlyArray<BarrierAligner.Action>
+
+const machine = <S>(
+  initial: S,
+  step: (state: S, event: BarrierAligner.Event) => readonly [S, ReadonlyArray<BarrierAligner.Action>]
+): Barriers => {
+  let state = initial
+  return (event) => {
+    const [next, actions] = step(state, event)
+    state = next
+    return actions
+  }
+}
+
+const asEffect = (status: InputStatus): Effect.Effect<void, any> => typeof status === "string" ? Effect.void : status
 
 /** Runs a subtask that reads other subtasks. */
 export abstract class InputStreamTask extends StreamTask {
@@ -25,8 +44,11 @@ export abstract class InputStreamTask extends StreamTask {
   private readonly joint: WatermarkValve
   private readonly withoutData = new Set<number>()
   private readonly ended = new Set<number>()
-  private aligner: BarrierAligner.State
+  private readonly barriers: Barriers
+  private readonly inFlight: InFlight
   protected recordsIn = 0
+  /** the last checkpoint whose alignment is watched */
+  private watched = 0
   /** a checkpoint that is due once every channel has ended */
   private awaitingEnds: CheckpointBarrier | undefined
 
@@ -49,7 +71,11 @@ export abstract class InputStreamTask extends StreamTask {
         (idle) => this.joint.status(input, idle)
       )
     )
-    this.aligner = BarrierAligner.initial(this.gate.channels.length, env.restoredId)
+    const tracks = env.options.checkpoint?.mode === "at-least-once"
+    this.barriers = tracks
+      ? machine(BarrierTracker.initial(this.gate.channels.length, env.restoredId), BarrierTracker.step)
+      : machine(BarrierAligner.initial(this.gate.channels.length, env.restoredId), BarrierAligner.step)
+    this.inFlight = new InFlight(this.gate, env.vertex, env.subtask)
   }
 
   protected get watermark(): number {
@@ -59,6 +85,7 @@ export abstract class InputStreamTask extends StreamTask {
   protected processInput(): InputStatus {
     const item = this.gate.poll()
     if (item === undefined) return "nothing"
+    this.inFlight.polled(this.gate.channel, this.gate.place, item)
     if (item._tag !== "Batch") return this.processEvent(this.gate.channel, item)
     this.recordsIn += item.count
     item.emitTo(this.chain.inputs[this.gate.inputOf(this.gate.channel)])
@@ -70,6 +97,7 @@ export abstract class InputStreamTask extends StreamTask {
     const item = this.gate.poll(input)
     if (item === undefined) return "nothing"
     const { channel } = this.gate
+    this.inFlight.polled(channel, this.gate.place, item)
     if (item._tag !== "Batch") return this.processEvent(channel, item)
     this.recordsIn++
     if (item.emitNext(this.chain.inputs[this.gate.inputOf(channel)])) this.gate.putBack(channel, item)
@@ -114,12 +142,17 @@ export abstract class InputStreamTask extends StreamTask {
     }
   }
 
-  private align(event: BarrierAligner.Event): InputStatus {
-    const [next, actions] = BarrierAligner.step(this.aligner, event)
-    this.aligner = next
+  private align(event: BarrierAligner.Event, upTo?: number): InputStatus {
     let effect: Effect.Effect<void, any> | undefined
-    for (const action of actions) {
+    for (const action of this.barriers(event)) {
       switch (action._tag) {
+        case "Arrived":
+          // one that came in line has nothing left before it
+          this.inFlight.arrived(action.channel, event._tag === "Barrier" && event.channel === action.channel ? upTo ?? 0 : 0)
+          break
+        case "Captured":
+          this.inFlight.captured(action.id)
+          break
         case "Block":
           this.gate.block(action.channel)
           break
@@ -127,21 +160,67 @@ export abstract class InputStreamTask extends StreamTask {
           this.gate.unblockAll()
           break
         case "Trigger":
+          if (action.barrier.unaligned === true) this.inFlight.begin(action.barrier.id, this.ended)
           effect = Effect.zipRight(effect ?? Effect.void, this.triggerCheckpointOnBarrier(action.barrier))
           break
         case "AbortCheckpoint":
+          this.inFlight.forget(action.id)
           effect = Effect.zipRight(effect ?? Effect.void, this.abortCheckpointOnBarrier(action.id, action.reason))
           break
+      }
+    }
+    if (event._tag === "Barrier") this.watchAlignment(event.barrier)
+    // a checkpoint that has become unaligned takes its barriers out of the line
+    if (event._tag === "Timeout" || event._tag === "Barrier") {
+      const id = event._tag === "Timeout" ? event.id : event.barrier.id
+      for (const { barrier, channel, upTo } of this.inFlight.inLine(id)) {
+        const status = this.align({ _tag: "Barrier", channel, barrier }, upTo)
+        if (typeof status !== "string") effect = Effect.zipRight(effect ?? Effect.void, status)
       }
     }
     return effect ?? "more"
   }
 
+  /** an alignment that takes too long is given up for an unaligned checkpoint */
+  private watchAlignment({ id, kind, unaligned }: CheckpointBarrier): void {
+    const timeout = this.env.options.checkpoint?.alignedTimeout ?? Infinity
+    if (unaligned === true || timeout === Infinity || id <= this.watched || kind._tag === "Savepoint") return
+    this.watched = id
+    const overdue = Effect.flatMap(
+      Effect.sleep(timeout),
+      () => this.lock.hold(Effect.suspend(() => asEffect(this.align({ _tag: "Timeout", id }))))
+    )
+    // channels that were blocked may hold records
+    this.forkTask(Effect.map(overdue, this.parker.wake))
+  }
+
+  protected override processUrgent(): Effect.Effect<void, any> | undefined {
+    const overtaking = this.gate.pollOvertaking()
+    if (overtaking === undefined) return undefined
+    const { barrier, upTo } = overtaking
+    return asEffect(this.align({ _tag: "Barrier", channel: this.gate.channel, barrier }, upTo))
+  }
+
+  protected override captured(id: number): Effect.Effect<void> | undefined {
+    return this.inFlight.awaitCaptured(id)
+  }
+
+  protected override checkpointOver(id: number): void {
+    this.inFlight.forget(id)
+    super.checkpointOver(id)
+  }
+
+  protected override initialized = Effect.sync(() => {
+    const { head } = this.chain
+    if (head.phase !== "running") return
+    this.inFlight.restore(this.underWay(head, (id) => this.inFlight.items(id)))
+  })
+
   protected override abortAlignment(id: number): Effect.Effect<void, any> {
     return Effect.suspend(() => {
       if (this.awaitingEnds?.id === id) this.awaitingEnds = undefined
-      const status = this.align({ _tag: "Abort", id })
-      return typeof status === "string" ? Effect.void : status
+      this.inFlight.forget(id)
+      return asEffect(this.align({ _tag: "Abort", id }))
     })
   }
 

@@ -42,6 +42,8 @@ export interface PendingSnapshot {
   readonly cancel: () => void
 }
 
+const lateCodec = Codec.make<unknown>(undefined)
+
 /** How long a writer of snapshots works before it gives the event loop a turn, in milliseconds. */
 const SLICE_MS = 2
 
@@ -52,6 +54,7 @@ const SLICE_CHUNKS = 16
 export class OperatorState implements StateContext {
   private readonly tables = new Map<string, StateTable<any>>()
   private readonly lists = new Map<string, ListState>()
+  private readonly lates = new Map<string, (checkpointId: number) => ReadonlyArray<unknown>>()
   readonly restoredCheckpointId: number | undefined
 
   constructor(
@@ -90,6 +93,12 @@ export class OperatorState implements StateContext {
     }
   }
 
+  /** State that is asked for when a snapshot is written, by the id of its checkpoint; gives what was restored. */
+  late(name: string, items: (checkpointId: number) => ReadonlyArray<unknown>): ReadonlyArray<unknown> {
+    this.lates.set(name, items)
+    return this.restore?.lists.get(name)?.items.map(lateCodec.decode) ?? []
+  }
+
   readonly timers = (name: string, onTimer: (timer: FiredTimer) => void): KeyedTimers => {
     const timers = new KeyedTimers(this.register(`timers:${name}`, timersCodec), this.keys, this.clock, onTimer)
     this.onTimers(timers)
@@ -97,11 +106,12 @@ export class OperatorState implements StateContext {
   }
 
   /** The synchronous part of a snapshot: constant time for each table. */
-  snapshot(phase: OperatorPhase): PendingSnapshot {
+  snapshot(phase: OperatorPhase, checkpointId: number): PendingSnapshot {
     const lists = Array.from(this.lists, ([name, { codec, items, redistribution }]) => ({
       state: { name, kind: "operator", redistribution, shape: codec.shape, entries: items.length } as const,
       bytes: items.length === 0 ? undefined : Codec.pack(items.map(codec.encode))
     }))
+    const { lates } = this
     const tables = Array.from(this.tables, ([name, table]) => ({
       state: { name, kind: "keyed", redistribution: "split", shape: table.codec.shape } as const,
       snapshot: table.snapshot()
@@ -117,6 +127,14 @@ export class OperatorState implements StateContext {
             if (bytes === undefined) continue
             yield* sink.begin(state)
             yield* sink.chunk(bytes)
+            written.push(state)
+          }
+          for (const [name, itemsOf] of lates) {
+            const items = itemsOf(checkpointId)
+            if (items.length === 0) continue
+            const state = { name, kind: "operator", redistribution: "union", shape: lateCodec.shape, entries: items.length } as const
+            yield* sink.begin(state)
+            yield* sink.chunk(Codec.pack(items.map(lateCodec.encode)))
             written.push(state)
           }
           for (const { snapshot, state } of tables) {

@@ -1,7 +1,7 @@
 /**
  * The end of a chain that leads to other tasks: gathers records into batches for each channel, and sends events to all of them.
  *
- * R1. Per channel, order is the order of emission: an event goes after every record that was emitted before it.
+ * R1. Per channel, order is the order of emission: an event goes after every record that was emitted before it; only an unaligned barrier overtakes them.
  *
  * @since 0.1.0
  */
@@ -109,6 +109,10 @@ ${self}.append(${self}.owner(${isMapKeyCode(key)} ? ${key} : ${bind(codec)}.toMa
   /** Sends an event to every reader, after all that was emitted. */
   event(event: StreamEvent): void {
     this.flush()
+    if (event._tag === "CheckpointBarrier" && event.unaligned === true) {
+      for (const channel of this.channels) channel.overtake(event)
+      return
+    }
     for (let i = 0; i < this.channels.length; i++) this.channels[i].put(event)
   }
 

@@ -47,6 +47,8 @@ export class Slices {
     private readonly chainOf: () => OperatorChain,
     private readonly now: () => number,
     private readonly processInput: () => InputStatus,
+    /** input that is taken also where the output is full */
+    private readonly processUrgent: () => Effect.Effect<void, any> | undefined,
     /** whether the task is to stop now, whatever its operators and readers are at; asked until it says so once */
     private readonly stops: () => boolean
   ) {}
@@ -124,6 +126,8 @@ export class Slices {
         this.rest = "ended"
         return Effect.void
       }
+      const urgent = this.processUrgent()
+      if (urgent !== undefined) return urgent
       if (chain.isBackpressured) {
         chain.flush()
         this.rest = "park"

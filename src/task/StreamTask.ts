@@ -51,6 +51,7 @@ import { StateIncompatible } from "../StreamError.js"
 import type { HookResult, OperatorContext } from "../StreamOperator.js"
 import { GeneratedOutput } from "./ChainCode.js"
 import { CheckpointLock } from "./CheckpointLock.js"
+import { recordsOf, STATE as IN_FLIGHT } from "./InFlight.js"
 import type { Invokable, TaskEnd, TaskEnvironment } from "./Invokable.js"
 import { CurrentKey } from "./KeyContext.js"
 import type { AnyOperator, ChainNode, MadeOperator } from "./OperatorChain.js"
@@ -80,6 +81,7 @@ export abstract class StreamTask implements Invokable {
     () => this.chain,
     () => this.time.now(),
     () => this.processInput(),
+    () => this.processUrgent(),
     () => this.stops()
   )
   /** whether event time ends with the data */
@@ -122,6 +124,8 @@ export abstract class StreamTask implements Invokable {
       task: this,
       chain: () => this.chain,
       state: (node) => this.states.get(node)!,
+      captured: (id) => this.captured(id),
+      over: (id) => this.checkpointOver(id),
       keyGroups: this.keyGroups,
       responder: env.responder,
       observe: (phase, operator, id) => this.observe(phase, operator, id),
@@ -132,10 +136,32 @@ export abstract class StreamTask implements Invokable {
   /** one step of input, under the lock */
   protected abstract processInput(): InputStatus
 
+  /** what cannot wait for the output to have room; under the lock */
+  protected processUrgent(): Effect.Effect<void, any> | undefined {
+    return undefined
+  }
+
   /** whether the task is to stop now, whatever it is at; says so once */
   protected stops(): boolean {
     return false
   }
+
+  /** what was under way to an operator, of all subtasks; and what is, in later checkpoints */
+  protected underWay(node: ChainNode, later: (checkpointId: number) => ReadonlyArray<unknown> = () => []): ReadonlyArray<unknown> {
+    return this.states.get(node)!.late(IN_FLIGHT, later)
+  }
+
+  /** gives what was under way to operators inside the chain, before any input is read */
+  private readonly resumeUnderWay = Effect.sync(() => {
+    for (const node of this.chain.nodes) {
+      if (node.phase !== "running" || (node === this.chain.head && this.env.inputs.length > 0)) continue
+      const records = recordsOf(this.underWay(node), this.subtask, this.vertex.parallelism)
+      if (records.length > 0) this.slices.execute(() => records.forEach(([value, timestamp]) => node.emit(value, timestamp)))
+    }
+  })
+
+  /** what the task's kind does once its operators have their state */
+  protected initialized: Effect.Effect<void, any> = Effect.void
 
   /** what the task's kind does before operators are initialized */
   protected taskInit: Effect.Effect<void, any> = Effect.void
@@ -168,6 +194,9 @@ export abstract class StreamTask implements Invokable {
     if (isTerminal(this.current)) return true
     return this.current !== "closing" && this.parker.isParked && !this.slices.hasMails && !this.lock.contended
   }
+
+  /** runs an Effect in a fiber of the task, which fails the task if it does */
+  protected readonly forkTask = (effect: Effect.Effect<void, any>): void => void this.fork(effect)
 
   protected abstract get watermark(): number
   protected abstract get recordsIn(): number
@@ -226,6 +255,8 @@ export abstract class StreamTask implements Invokable {
       this.move("initializing")
       this.observe("setInitialState")
       yield* this.initialize(operators)
+      yield* this.resumeUnderWay
+      yield* this.initialized
       yield* this.env.allInitialized
       yield* this.lock.hold(this.open)
       yield* Effect.forkIn(
@@ -242,7 +273,8 @@ export abstract class StreamTask implements Invokable {
       this.move("ending")
       yield* this.end
       yield* this.awaitFinalCheckpoint
-      yield* this.checkpoints.awaitPending
+      // FC-08: also those that still wait for what they overtook; input goes on being read for them
+      yield* this.slices.run(() => !this.checkpoints.isPending)
     })
   }
 
@@ -457,6 +489,16 @@ export abstract class StreamTask implements Invokable {
 
   readonly notifyCheckpointAbortAsync = (id: number, latestCompleted: number): Effect.Effect<void> =>
     this.notified(() => Effect.zipRight(this.abortAlignment(id), this.checkpoints.abort(id, latestCompleted)))
+
+  /** waits until what a checkpoint overtook is captured; `undefined` where it overtook nothing */
+  protected captured(_id: number): Effect.Effect<void> | undefined {
+    return undefined
+  }
+
+  /** the task's part of a checkpoint has been stored, or given up */
+  protected checkpointOver(_id: number): void {
+    this.parker.wake()
+  }
 
   /** gives up waiting for the barriers of a checkpoint */
   protected abortAlignment(_id: number): Effect.Effect<void, any> {

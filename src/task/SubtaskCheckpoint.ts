@@ -39,6 +39,10 @@ export interface Host {
   readonly keyGroups: KeyGroupRange
   readonly responder: CheckpointResponder
   readonly observe: (phase: LifecyclePhase, operator: string | undefined, checkpointId: number) => void
+  /** waits until what an unaligned checkpoint overtakes is captured */
+  readonly captured: (id: number) => Effect.Effect<void> | undefined
+  /** the checkpoint has been stored, or given up */
+  readonly over: (id: number) => void
   /** runs the asynchronous part in a fiber of the task */
   readonly fork: (effect: Effect.Effect<void>) => Effect.Effect<Fiber.RuntimeFiber<void>>
 }
@@ -97,11 +101,13 @@ export class SubtaskCheckpoint {
               const node = active[i]
               host.observe("snapshotState", node.name, id)
               yield* run(node.hooks.snapshotState?.({ checkpointId: id, defer: (effect) => void deferred.push(effect) }))
-              snapshots.push(host.state(node).snapshot(node.phase))
+              snapshots.push(host.state(node).snapshot(node.phase, id))
             }
           }),
           () => Effect.sync(() => snapshots.forEach((snapshot) => snapshot.cancel()))
         )
+        const captured = host.captured(id)
+        if (captured !== undefined) deferred.push(captured)
         const finished = chain.nodes.filter((node) => node.phase === "finished")
         this.running.set(id, yield* host.fork(this.store(id, snapshots, deferred, finished)))
       })
@@ -141,6 +147,7 @@ export class SubtaskCheckpoint {
       }),
       Effect.ensuring(Effect.sync(() => {
         this.running.delete(id)
+        this.host.over(id)
         snapshots.forEach((snapshot) => snapshot.cancel())
       }))
     )
@@ -169,8 +176,10 @@ export class SubtaskCheckpoint {
       )
     })
 
-  /** Waits until no asynchronous part is under way. */
-  readonly awaitPending: Effect.Effect<void> = Effect.suspend(() => Fiber.awaitAll(Array.from(this.running.values()))).pipe(Effect.asVoid)
+  /** whether an asynchronous part is under way */
+  get isPending(): boolean {
+    return this.running.size > 0
+  }
 
   /** every operator is told, even if one fails; the first failure counts, the others are attached */
   private notify(phase: "notifyCheckpointComplete" | "notifyCheckpointAborted", id: number): Effect.Effect<void, any> {

@@ -116,6 +116,8 @@ const periodic = (options: Partial<JobOptions.ResolvedCheckpointOptions> = {}): 
   interval: 1000,
   timeout: 600_000,
   minPause: 0,
+  mode: "exactly-once",
+  alignedTimeout: Infinity,
   maxConcurrent: 1,
   tolerableFailures: 0,
   retain: 1,

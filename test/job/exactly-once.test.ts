@@ -13,7 +13,13 @@ const options = (spec: Spec): JobOptions.JobOptions => ({
   chaining: spec.chaining,
   codegen: spec.codegen,
   maxParallelism: 16,
-  checkpoint: { interval: "2 millis", tolerableFailures: 1000, maxConcurrent: spec.batchSize === 7 ? 3 : 1, retain: spec.endParallelism },
+  checkpoint: {
+    interval: "2 millis",
+    tolerableFailures: 1000,
+    maxConcurrent: spec.batchSize === 7 ? 3 : 1,
+    retain: spec.endParallelism,
+    alignment: spec.alignment
+  },
   restart: Schedule.intersect(Schedule.recurs(20), Schedule.spaced("1 millis"))
 })
 

@@ -5,6 +5,7 @@
  * The results do not depend on the order in which subtasks get on, except where the spec keeps one order all along (`reduce`).
  */
 import { Effect, FastCheck as fc, Schema } from "effect"
+import type { JobOptions } from "sluice"
 import { Aggregator, DataSource, DataStream, KeyedStream, State, WatermarkStrategy, Window, WindowedStream } from "sluice"
 
 /** A record; `ts` is its event time. */
@@ -30,6 +31,7 @@ export interface Spec {
   readonly batchSize: number
   readonly chaining: boolean
   readonly codegen: boolean
+  readonly alignment: NonNullable<JobOptions.CheckpointOptions["alignment"]>
 }
 
 const parallelism = fc.integer({ min: 1, max: 3 })
@@ -58,7 +60,8 @@ export const spec: fc.Arbitrary<Spec> = fc.record({
   lateness: fc.constantFrom(0, 500),
   batchSize: fc.constantFrom(1, 7, 64),
   chaining: fc.boolean(),
-  codegen: fc.boolean()
+  codegen: fc.boolean(),
+  alignment: fc.constantFrom<Spec["alignment"]>("aligned", "unaligned", { alignedTimeout: "1 millis" })
 })
 
 const SPAN = 1000
