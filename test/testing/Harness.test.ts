@@ -254,6 +254,26 @@ describe("Harness.twoInput", () => {
       assert.deepStrictEqual(yield* again.values, ["xyz/3"])
     }))
 
+  it.scoped("a pipeline may unite its inputs, and read them the other way round; one that reads an input twice is none", () =>
+    Effect.gen(function*() {
+      const united = yield* Harness.twoInput((a: Numbers, b: Numbers) => DataStream.map(DataStream.union(a, b), (n) => n))
+      yield* united.element1(1)
+      yield* united.element2(2)
+      yield* united.watermark1(9)
+      yield* united.watermark2(5)
+      assert.deepStrictEqual(yield* united.output, [record(1, undefined), record(2, undefined), Watermark.make(5)])
+      const swapped = yield* Harness.twoInput((a: Numbers, b: Numbers) =>
+        ConnectedStreams.connect(b, a).pipe(ConnectedStreams.map((n) => `second ${n}`, (n) => `first ${n}`))
+      )
+      yield* swapped.element1(1)
+      yield* swapped.element2(2)
+      assert.deepStrictEqual(yield* swapped.values, ["first 1", "second 2"])
+      const twice = yield* Effect.exit(
+        Harness.twoInput((a: Numbers, _: Numbers) => ConnectedStreams.connect(a, a).pipe(ConnectedStreams.map((n) => n, (n) => n)))
+      )
+      assert.isTrue(Exit.isFailure(twice) && Cause.pretty(twice.cause).includes("reads each of its 2 inputs once, and this one reads 2"))
+    }))
+
   it.scoped("LC-14: each input ends once, and the task after both", () =>
     Effect.gen(function*() {
       const ends: Array<string> = []
