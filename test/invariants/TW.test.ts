@@ -1,8 +1,8 @@
 /** Rows of area TW: two inputs in one task. */
 import { assert, describe, it } from "@effect/vitest"
 import { Effect } from "effect"
-import type { StreamOperator } from "sluice"
-import { ConnectedStreams, DataStream, StreamElement, Watermark } from "sluice"
+import type { DataStream, StreamOperator } from "sluice"
+import { ConnectedStreams, StreamElement, Watermark } from "sluice"
 import { Harness } from "sluice/testing"
 
 type Operator = StreamOperator.TwoInputStreamOperator<string, number, string>

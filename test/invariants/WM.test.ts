@@ -3,8 +3,7 @@ import { assert, describe, it } from "@effect/vitest"
 import { Effect, Either } from "effect"
 import type { StreamOperator } from "sluice"
 import { ConnectedStreams, DataStream, JobOptions, StreamElement, Watermark, WatermarkStrategy } from "sluice"
-import type { TaskEnvironment } from "sluice/task"
-import { StreamTask } from "sluice/task"
+import type { StreamTask, TaskEnvironment } from "sluice/task"
 import { Harness } from "sluice/testing"
 import * as JobGraph from "../../src/graph/JobGraph.js"
 import { forward } from "../../src/graph/StreamGraph.js"
@@ -54,7 +53,6 @@ const fourChannels = Effect.gen(function*() {
     running: Effect.void
   }
   const task = taskOf(env) as StreamTask
-  assert.instanceOf(task, StreamTask)
   yield* Effect.forkScoped(task.invoke)
   const output = Effect.gen(function*() {
     for (let rests = 0, turns = 0; rests < 3 && turns < 10_000; turns++) {
