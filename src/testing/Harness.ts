@@ -378,8 +378,12 @@ const make = <Out, E, R>(
           if (channels.every((channel) => ended.has(channel))) yield* task.triggerCheckpointAsync(barrierOf(id))
           for (const channel of channels) if (!ended.has(channel)) channel.put(barrierOf(id))
           yield* settled
+          // what is done outside the lock may take more turns than the task takes to come to rest
+          const begun = events.some(({ checkpointId, phase }) => checkpointId === id && phase === "snapshotState")
+          for (let turns = 0; begun && end === undefined && turns < MAX_TURNS && !(yield* Deferred.isDone(waiting)); turns++) yield* turn
           if (!(yield* Deferred.isDone(waiting))) {
-            yield* Deferred.fail(waiting, refuse(id, "TASK_NOT_READY", `the task is ${task.state}, and takes no checkpoint`))
+            const detail = begun ? "is not stored" : "has not begun: its barriers have not all been read, or it takes none"
+            yield* Deferred.fail(waiting, refuse(id, "TASK_NOT_READY", `the task is ${task.state}, and the checkpoint ${detail}`))
           }
           const report = yield* Deferred.await(waiting)
           for (const [file, bytes] of kept) files.set(file, bytes)

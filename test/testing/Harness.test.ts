@@ -167,6 +167,32 @@ describe("Harness.oneInput", () => {
       assert.isTrue(known > 5 && known < 45, `${known}`)
     }))
 
+  it.scoped("a snapshot of many states is waited for, however many turns it takes", () =>
+    Effect.gen(function*() {
+      const state = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`state ${i}`, State.value(Schema.Number, { default: 0 })]))
+      const many = (input: Numbers) =>
+        input.pipe(
+          KeyedStream.keyBy((n) => n),
+          KeyedStream.process({
+            state,
+            onElement: (_, ctx) => {
+              let sum = 0
+              for (const each of Object.values(ctx.state)) {
+                each.update((n: number) => n + 1)
+                sum += each.get()
+              }
+              return [sum]
+            }
+          })
+        )
+      const h = yield* Harness.oneInput(many)
+      for (let n = 0; n < 100; n++) yield* h.element(n)
+      const restore = yield* h.snapshot(1)
+      const again = yield* Harness.oneInput(many, { restore })
+      yield* again.element(99)
+      assert.deepStrictEqual(yield* again.values, [80])
+    }))
+
   it.scoped("a failure fails the call during which it happened, and later ones; its operators are closed", () =>
     Effect.gen(function*() {
       const h = yield* Harness.oneInput((input: Numbers) => DataStream.tap(input, (n) => n === 2 ? Effect.fail("two" as const) : undefined))
