@@ -45,11 +45,15 @@ describe("side outputs", () => {
         const [odd, even] = [OutputTag.make<number>("odd"), OutputTag.make<number>("even")]
         const split = DataStream.range(1, 4).pipe(DataStream.process({ onElement: (n, ctx) => ctx.output(n % 2 === 1 ? odd : even, n) }))
         const [odds, evens] = [DataStream.sideOutput(split, odd), DataStream.sideOutput(split, even)]
-        const united = [DataStream.union(odds, evens), DataStream.union(odds, odds), DataStream.union(odds, DataStream.fromIterable([2, 4]))]
+        const united = [
+          DataStream.union(odds, evens),
+          DataStream.union(odds, odds),
+          DataStream.union(odds, DataStream.fromIterable([2, 4]))
+        ]
         const results = united.map(collected)
         const [one, ...others] = results.map(({ pipeline }) => pipeline)
         yield* Job.run(Job.make("unions", one, ...others), { chaining })
-        assert.deepStrictEqual(results.map(({ into }) => into.sort()), [[1, 2, 3, 4], [1, 1, 3, 3], [1, 2, 3, 4]])
+        assert.deepStrictEqual(results.map(({ into }) => into.sort((a, b) => a - b)), [[1, 2, 3, 4], [1, 1, 3, 3], [1, 2, 3, 4]])
       }))
   }
 
