@@ -2,8 +2,8 @@
 // @effect-diagnostics floatingEffect:off
 import type { Scope } from "effect"
 import { Context, Data, Effect, Schema } from "effect"
-import type { ProcessFunction, StreamOperator } from "sluice"
-import { ConnectedStreams, DataStream, KeyedStream, OutputTag, State } from "sluice"
+import type { DataStream, ProcessFunction, StreamOperator } from "sluice"
+import { ConnectedStreams, KeyedStream, OutputTag, State } from "sluice"
 import { describe, expect, test } from "tstyche"
 
 interface Order {
