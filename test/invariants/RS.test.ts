@@ -1,13 +1,15 @@
 /** Rows of area RS: what a restored job begins with. RS-06 to RS-09 are in test/checkpoint/StateAssignment.test.ts. */
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, FiberId, Layer, Logger, Stream } from "effect"
-import type { Lifecycle, StreamOperator } from "sluice"
-import { CheckpointStorage, DataStream, Job, Lifecycle as Lifecycles } from "sluice"
+import type { StreamOperator } from "sluice"
+import { CheckpointStorage, DataStream, Job, Lifecycle } from "sluice"
 import { Harness } from "sluice/testing"
 
 type Numbers = DataStream.DataStream<number>
 
 const memory = Layer.merge(CheckpointStorage.layerMemory, Logger.remove(Logger.defaultLogger))
+
+const turn = Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve)))
 
 /** what each operator was told when it initialized */
 type Told = Record<string, { readonly id: number | undefined; readonly items: ReadonlyArray<number> }>
@@ -108,10 +110,10 @@ describe("restored operators", () => {
 
 describe("operators that had finished", () => {
   /** an input that ends at once, and one that waits to be let go */
-  const two = (ending: string, map: string) => {
+  const two = () => {
     const gate = Deferred.unsafeMake<void>(FiberId.none)
     const out: Array<number> = []
-    const ended = DataStream.fromIterable([1, 2]).pipe(DataStream.uid(ending), DataStream.map((n) => n * 10), DataStream.uid(map))
+    const ended = DataStream.fromIterable([1, 2]).pipe(DataStream.uid("ending"), DataStream.map((n) => n * 10), DataStream.uid("map"))
     const open = DataStream.fromStream(Stream.fromEffect(Effect.as(Deferred.await(gate), 3))).pipe(DataStream.uid("open"))
     const job = Job.make(
       "two",
@@ -126,12 +128,15 @@ describe("operators that had finished", () => {
 
   /** stops once the first input has ended */
   const stopped = Effect.scoped(Effect.gen(function*() {
-    const { job, out } = two("ending", "map")
-    const handle = yield* Job.start(job, { checkpoint: { interval: "1 hour" } })
-    while (out.length < 2) yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
-    // a checkpoint of its end, so that it has finished when the job stops
+    const { job, out } = two()
+    const ended: Array<string> = []
+    const observe = ({ phase, vertex }: Lifecycle.LifecycleEvent) => void (phase === "finished" && ended.push(vertex))
+    const start = Job.start(job, { checkpoint: { interval: "1 hour" } })
+    const handle = yield* Effect.provideService(start, Lifecycle.LifecycleObserver, { observe })
+    while (out.length < 2) yield* turn
+    // one of its end, so that it has finished when the job stops
     yield* handle.triggerCheckpoint
-    yield* Effect.promise(() => new Promise((resolve) => setImmediate(resolve)))
+    while (ended.length === 0) yield* turn
     yield* handle.stopWithSavepoint()
     assert.deepStrictEqual(out, [10, 20])
   }))
@@ -140,9 +145,9 @@ describe("operators that had finished", () => {
     Effect.gen(function*() {
       yield* stopped
       const events: Array<Lifecycle.LifecycleEvent> = []
-      const { gate, job, out } = two("ending", "map")
+      const { gate, job, out } = two()
       yield* Deferred.succeed(gate, undefined)
-      yield* Effect.provideService(Job.run(job), Lifecycles.LifecycleObserver, { observe: (event) => void events.push(event) })
+      yield* Effect.provideService(Job.run(job), Lifecycle.LifecycleObserver, { observe: (event) => void events.push(event) })
       assert.deepStrictEqual(out, [3])
       const hooks = events.flatMap(({ operator, phase }) => operator === undefined || phase === "run" ? [] : [`${operator} ${phase}`])
       assert.deepStrictEqual(hooks.filter((each) => each.startsWith("fromIterable")), [])
