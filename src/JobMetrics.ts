@@ -13,6 +13,7 @@
 export interface SubtaskMetrics {
   readonly subtask: number
   readonly recordsIn: number
+  /** what operators of the task gave to other tasks, each record once, however many read it */
   readonly recordsOut: number
   /** the task's event time, `Watermark.MIN` before the first watermark */
   readonly watermark: number

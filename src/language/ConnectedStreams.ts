@@ -143,7 +143,7 @@ export const map: {
 
 /**
  * A function of the records of both streams. Over streams with keys it has state and timers of the record's key, which both share; given as an
- * Effect it is acquired when the task opens and released when it closes.
+ * Effect it is acquired when the task opens and released when it closes. One that has neither state nor timers, but looks at the key, says `state: {}`.
  *
  * @example
  * ```ts
@@ -178,12 +178,13 @@ export const process: {
   <K, A, B, S extends States = {}, Out = never, Out2 = never, Out3 = never, E2 = never, R2 = never>(
     fn: Effect.Effect<KeyedCoProcessFunction<K, A, B, S, Out, Out2, Out3>, E2, R2>
   ): <E, R>(self: KeyedConnectedStreams<K, A, B, E, R>) => DataStream<Out | Out2 | Out3, E | E2, R | Exclude<R2, Scope.Scope>>
+  // before the one with keys, which would take these functions too, and then refuse streams without
+  <A, B, Out = never, Out2 = never>(
+    fn: CoProcessFunction<A, B, Out, Out2> & { readonly state?: never; readonly onTimer?: never }
+  ): <E, R>(self: ConnectedStreams<A, B, E, R>) => DataStream<Out | Out2, E, R>
   <K, A, B, S extends States = {}, Out = never, Out2 = never, Out3 = never>(
     fn: KeyedCoProcessFunction<K, A, B, S, Out, Out2, Out3>
   ): <E, R>(self: KeyedConnectedStreams<K, A, B, E, R>) => DataStream<Out | Out2 | Out3, E, R>
-  <A, B, Out = never, Out2 = never>(
-    fn: CoProcessFunction<A, B, Out, Out2>
-  ): <E, R>(self: ConnectedStreams<A, B, E, R>) => DataStream<Out | Out2, E, R>
 } = (fn: any) => (self: ConnectedStreams<any, any, any, any>): any =>
   operator(
     "connect.process",

@@ -22,6 +22,7 @@ export class RecordWriter implements Output<any>, Target {
   private readonly owners: ReadonlyArray<number>
   private turn: number
   private idle = false
+  /** how many it has handed on, each once */
   records = 0
   /** the last watermark that was sent */
   watermark: number = Watermark.MIN
@@ -130,7 +131,7 @@ ${self}.append(${self}.owner(${isMapKeyCode(key)} ? ${key} : ${bind(codec)}.toMa
 
   private hand(channel: number): void {
     const batch = this.building[channel]
-    this.records += batch.count
+    if (channel === 0 || this.partitioning._tag !== "Broadcast") this.records += batch.count
     // a batch that was full is followed by another, most likely
     this.building[channel] = new Batch(batch.count >= this.batchSize ? this.batchSize : 0)
     this.channels[channel].put(batch)

@@ -171,8 +171,14 @@ export abstract class StreamTask implements Invokable {
   }
 
   get metrics(): SubtaskMetrics {
+    // CH-04: what several edges lead away from one output counts once
+    const outputs = new Map<string, number>()
+    this.vertex.outputs.forEach(({ operator, tag }, i) => {
+      const output = JSON.stringify([operator, tag])
+      outputs.set(output, Math.max(outputs.get(output) ?? 0, this.writers[i].records))
+    })
     let recordsOut = 0
-    for (const writer of this.writers) recordsOut += writer.records
+    for (const records of outputs.values()) recordsOut += records
     return { subtask: this.subtask, recordsIn: this.recordsIn, recordsOut, watermark: this.watermark }
   }
 

@@ -21,7 +21,7 @@ import type { DataStream } from "../DataStream.js"
 import type { JobEdge, JobGraph, JobVertex } from "../graph/JobGraph.js"
 import * as JobGraphs from "../graph/JobGraph.js"
 import type { SourceNode } from "../graph/StreamGraph.js"
-import { forward } from "../graph/StreamGraph.js"
+import { forward, inputsOf } from "../graph/StreamGraph.js"
 import * as JobOptions from "../JobOptions.js"
 import { fromNode, map } from "../language/DataStream.js"
 import type { LifecycleEvent } from "../Lifecycle.js"
@@ -181,7 +181,9 @@ const vertexOf = (
       "test them one by one"
   }
   const [vertex] = vertices
-  if (vertex.inputs.length !== inputs.length) return `the pipeline reads ${vertex.inputs.length} of its ${inputs.length} inputs`
+  if (vertex.inputs.length !== inputs.length || new Set(vertex.inputs.map(({ from }) => from)).size !== inputs.length) {
+    return `a pipeline reads each of its ${inputs.length} inputs once, and this one reads ${vertex.inputs.length}`
+  }
   const outputs = stream.edges.map(({ node, tag }, index): JobEdge => ({
     index,
     from: vertex.index,
@@ -232,6 +234,8 @@ const make = <Out, E, R>(
 
     const clock = new SteppingClock()
     const channels = inputs.map(() => new Channel())
+    // a pipeline may unite its inputs, or read them the other way round
+    const channelOf = ({ from }: JobEdge): Channel => channels[inputs.indexOf(graph.vertices[from].chain[0].node as SourceNode)]
     const out = new Channel()
     const given: Array<StreamElement<Out>> = []
     const sides = new Map<string, Array<StreamRecord<any>>>()
@@ -251,7 +255,7 @@ const make = <Out, E, R>(
       attempt: 0,
       attemptId: "harness",
       options: { ...resolved, checkpoint: undefined },
-      inputs: channels.map((channel) => [channel]),
+      inputs: inputsOf(vertex.chain[0].node).map((_, input) => vertex.inputs.filter((edge) => edge.input === input).map(channelOf)),
       outputs: vertex.outputs.map(() => [out]),
       restore: assignment?.restore(vertex, subtask) ?? (() => undefined),
       restoredId: assignment?.checkpointId ?? 0,
@@ -374,8 +378,12 @@ const make = <Out, E, R>(
           if (channels.every((channel) => ended.has(channel))) yield* task.triggerCheckpointAsync(barrierOf(id))
           for (const channel of channels) if (!ended.has(channel)) channel.put(barrierOf(id))
           yield* settled
+          // what is done outside the lock may take more turns than the task takes to come to rest
+          const begun = events.some(({ checkpointId, phase }) => checkpointId === id && phase === "snapshotState")
+          for (let turns = 0; begun && end === undefined && turns < MAX_TURNS && !(yield* Deferred.isDone(waiting)); turns++) yield* turn
           if (!(yield* Deferred.isDone(waiting))) {
-            yield* Deferred.fail(waiting, refuse(id, "TASK_NOT_READY", `the task is ${task.state}, and takes no checkpoint`))
+            const detail = begun ? "is not stored" : "has not begun: its barriers have not all been read, or it takes none"
+            yield* Deferred.fail(waiting, refuse(id, "TASK_NOT_READY", `the task is ${task.state}, and the checkpoint ${detail}`))
           }
           const report = yield* Deferred.await(waiting)
           for (const [file, bytes] of kept) files.set(file, bytes)

@@ -167,6 +167,32 @@ describe("Harness.oneInput", () => {
       assert.isTrue(known > 5 && known < 45, `${known}`)
     }))
 
+  it.scoped("a snapshot of many states is waited for, however many turns it takes", () =>
+    Effect.gen(function*() {
+      const state = Object.fromEntries(Array.from({ length: 40 }, (_, i) => [`state ${i}`, State.value(Schema.Number, { default: 0 })]))
+      const many = (input: Numbers) =>
+        input.pipe(
+          KeyedStream.keyBy((n) => n),
+          KeyedStream.process({
+            state,
+            onElement: (_, ctx) => {
+              let sum = 0
+              for (const each of Object.values(ctx.state)) {
+                each.update((n: number) => n + 1)
+                sum += each.get()
+              }
+              return [sum]
+            }
+          })
+        )
+      const h = yield* Harness.oneInput(many)
+      for (let n = 0; n < 100; n++) yield* h.element(n)
+      const restore = yield* h.snapshot(1)
+      const again = yield* Harness.oneInput(many, { restore })
+      yield* again.element(99)
+      assert.deepStrictEqual(yield* again.values, [80])
+    }))
+
   it.scoped("a failure fails the call during which it happened, and later ones; its operators are closed", () =>
     Effect.gen(function*() {
       const h = yield* Harness.oneInput((input: Numbers) => DataStream.tap(input, (n) => n === 2 ? Effect.fail("two" as const) : undefined))
@@ -252,6 +278,26 @@ describe("Harness.twoInput", () => {
       const again = yield* Harness.twoInput(joined, { restore: snapshot })
       yield* again.element2(3, 5)
       assert.deepStrictEqual(yield* again.values, ["xyz/3"])
+    }))
+
+  it.scoped("a pipeline may unite its inputs, and read them the other way round; one that reads an input twice is none", () =>
+    Effect.gen(function*() {
+      const united = yield* Harness.twoInput((a: Numbers, b: Numbers) => DataStream.map(DataStream.union(a, b), (n) => n))
+      yield* united.element1(1)
+      yield* united.element2(2)
+      yield* united.watermark1(9)
+      yield* united.watermark2(5)
+      assert.deepStrictEqual(yield* united.output, [record(1, undefined), record(2, undefined), Watermark.make(5)])
+      const swapped = yield* Harness.twoInput((a: Numbers, b: Numbers) =>
+        ConnectedStreams.connect(b, a).pipe(ConnectedStreams.map((n) => `second ${n}`, (n) => `first ${n}`))
+      )
+      yield* swapped.element1(1)
+      yield* swapped.element2(2)
+      assert.deepStrictEqual(yield* swapped.values, ["first 1", "second 2"])
+      const twice = yield* Effect.exit(
+        Harness.twoInput((a: Numbers, _: Numbers) => ConnectedStreams.connect(a, a).pipe(ConnectedStreams.map((n) => n, (n) => n)))
+      )
+      assert.isTrue(Exit.isFailure(twice) && Cause.pretty(twice.cause).includes("reads each of its 2 inputs once, and this one reads 2"))
     }))
 
   it.scoped("LC-14: each input ends once, and the task after both", () =>
