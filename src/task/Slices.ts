@@ -39,6 +39,8 @@ export class Slices {
   private lastTurn = 0
   /** something was emitted since the last `endBatch` */
   private dirty = false
+  /** what was asked for has been run, and input has had no step since */
+  private inputIsDue = false
   private quiesced = false
 
   constructor(
@@ -107,8 +109,9 @@ export class Slices {
     const start = this.now()
     this.rest = "again"
     for (let batches = 0;;) {
-      if (this.mails.length > 0) {
+      if (this.mails.length > 0 && !this.inputIsDue) {
         this.dirty = true
+        this.inputIsDue = true
         const effect = this.runMails()
         if (effect !== undefined) return effect
       }
@@ -124,6 +127,7 @@ export class Slices {
         this.rest = "ended"
         return Effect.void
       }
+      this.inputIsDue = false
       if (chain.isBackpressured) {
         chain.flush()
         this.rest = "park"
@@ -159,18 +163,18 @@ export class Slices {
     this.lastTurn = this.now()
   })
 
+  /** runs what has been asked for so far; what that asks for comes after */
   private runMails(): Effect.Effect<void, any> | undefined {
-    while (this.mails.length > 0) {
-      const mails = this.mails
-      this.mails = []
-      for (let i = 0; i < mails.length; i++) {
-        const effect = mails[i]()
-        if (effect !== undefined) {
-          this.mails = [...mails.slice(i + 1), ...this.mails]
-          return effect
-        }
-      }
-    }
-    return undefined
+    const mails = this.mails
+    this.mails = []
+    return runFrom(mails, 0)
   }
+}
+
+const runFrom = (mails: ReadonlyArray<() => HookResult<any>>, from: number): Effect.Effect<void, any> | undefined => {
+  for (let i = from; i < mails.length; i++) {
+    const effect = mails[i]()
+    if (effect !== undefined) return Effect.flatMap(effect, () => runFrom(mails, i + 1) ?? Effect.void)
+  }
+  return undefined
 }
