@@ -6,6 +6,7 @@
  *
  * I1. Whoever waits for the lock gets it after the batch in hand, and the event loop gets a turn every few milliseconds (L5).
  * I2. Between two batches nothing is parked: what an operator answered with an Effect has been run.
+ * I3. What operators ask for is run in order, before the task goes on to its end; what asks for itself again does not keep input waiting (LC-25, MB-08).
  *
  * @since 0.1.0
  */
@@ -93,14 +94,15 @@ export class Slices {
     })
   }
 
-  /** Waits until `done` holds, running what operators asked for; nothing is read meanwhile. */
+  /** Runs what operators have asked for, and goes on with that until `done` holds; nothing is read meanwhile. */
   waitFor(done: () => boolean): Effect.Effect<void, any> {
     const work = this.lock.slice(Effect.suspend(() => Effect.zipRight(this.runMails() ?? Effect.void, this.settle)))
-    return Effect.whileLoop({
+    const wait = Effect.whileLoop({
       while: () => !done(),
       body: () => Effect.flatMap(work, () => done() ? Effect.void : this.mails.length > 0 ? turn : this.parker.park),
       step: () => {}
     })
+    return Effect.suspend(() => this.mails.length > 0 ? Effect.zipRight(work, wait) : wait)
   }
 
   /** Hot: see test/bench. */
