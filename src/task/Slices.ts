@@ -111,14 +111,15 @@ export class Slices {
     const start = this.now()
     this.rest = "again"
     for (let batches = 0;;) {
+      // a batch has ended for an operator when all that those before it were parked on is through
+      if (chain.isParked) return chain.drain
       if (this.mails.length > 0 && !this.inputIsDue) {
         this.dirty = true
         this.inputIsDue = true
         const effect = this.runMails()
         if (effect !== undefined) return effect
+        continue
       }
-      // a batch has ended for an operator when all that those before it were parked on is through
-      if (chain.isParked) return chain.drain
       if (this.dirty) {
         this.dirty = false
         chain.endBatch()
