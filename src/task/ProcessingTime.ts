@@ -1,7 +1,8 @@
 /**
  * A task's clock and its physical timers: one fiber that sleeps until the earliest, takes the checkpoint lock and runs what is due.
  *
- * Y1. Callbacks run under the lock, in the order of (time, registration), each with the time it was registered with.
+ * Y1. Callbacks run under the lock, in the order of (time, registration), each with the time it was registered with; a time that was over by
+ *     then counts as the time of registration (TI-01).
  * Y2. After `quiesce` nothing that has not started runs any more, and registering is legal and without effect (TI-16).
  *
  * @since 0.1.0
@@ -15,6 +16,8 @@ import { Parker } from "./Parker.js"
 
 interface Scheduled {
   readonly at: number
+  /** the time it was registered with */
+  readonly wanted: number
   readonly sequence: number
   readonly callback: (at: number) => void
   live: boolean
@@ -33,10 +36,10 @@ export class ProcessingTime implements ProcessingTimeService {
 
   readonly schedule = (at: number, callback: (at: number) => void): () => void => {
     if (this.quiesced) return () => {}
-    const scheduled: Scheduled = { at, sequence: this.sequence++, callback, live: true }
+    const scheduled: Scheduled = { at: Math.max(at, this.now()), wanted: at, sequence: this.sequence++, callback, live: true }
     const earliest = this.due.peek()
     this.due.push(scheduled)
-    if (earliest === undefined || at < earliest.at) this.parker.wake()
+    if (earliest === undefined || scheduled.at < earliest.at) this.parker.wake()
     return () => {
       scheduled.live = false
     }
@@ -56,7 +59,7 @@ export class ProcessingTime implements ProcessingTimeService {
         this.due.pop()
         if (next.live) {
           next.live = false
-          next.callback(next.at)
+          next.callback(next.wanted)
         }
         next = this.due.peek()
       }
