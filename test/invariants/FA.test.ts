@@ -1,8 +1,8 @@
 /** FA: what a failure does, in each phase of a task's life. */
 import { describe, expect, it } from "@effect/vitest"
 import { Cause, Effect, Exit, Fiber, Logger, LogLevel, Scope } from "effect"
-import type { StreamOperator } from "sluice"
-import { Checkpoint, ConnectedStreams, DataStream, Job, Lifecycle, StreamError } from "sluice"
+import type { Lifecycle, StreamOperator } from "sluice"
+import { Checkpoint, ConnectedStreams, DataStream, Job, StreamError } from "sluice"
 import { Harness } from "sluice/testing"
 import type { OperatorChain } from "../../src/task/OperatorChain.js"
 import type { OperatorState } from "../../src/task/OperatorState.js"
