@@ -5,7 +5,7 @@
  * asked to be run (`execute`) is run between two batches.
  *
  * I1. Whoever waits for the lock gets it after the batch in hand, and the event loop gets a turn every few milliseconds (L5).
- * I2. Between two batches nothing is parked: what an operator answered with an Effect has been run.
+ * I2. Whoever gets the lock finds nothing parked: what an operator answered with an Effect has been run.
  * I3. What operators ask for is run in order, before the task goes on to its end; what asks for itself again does not keep input waiting (LC-25, MB-08).
  *
  * @since 0.1.0
@@ -117,7 +117,7 @@ export class Slices {
         this.dirty = true
         this.inputIsDue = true
         const effect = this.runMails()
-        if (effect !== undefined) return effect
+        if (effect !== undefined) return Effect.zipRight(effect, chain.drain)
         continue
       }
       if (this.dirty) {
@@ -141,12 +141,12 @@ export class Slices {
       if (status !== "more") {
         chain.flush()
         this.rest = status === "end" ? "ended" : "park"
-        return Effect.void
+        return chain.isParked ? this.settle : Effect.void
       }
       this.dirty = true
       if (this.lock.contended || ++batches >= SLICE_BATCHES || this.now() - start >= SLICE_MS) {
         this.rest = "turn"
-        return Effect.void
+        return chain.isParked ? chain.drain : Effect.void
       }
     }
   })
