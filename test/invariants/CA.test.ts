@@ -249,9 +249,7 @@ describe("cancel against failure", () => {
               Effect.zipRight(acquire("second"))
             ),
             processElement: () => Effect.onInterrupt(Effect.never, () => Effect.die("the hook")),
-            close: Effect.sync(() => {
-              throw new Error("close")
-            })
+            close: Effect.die("close")
           })),
           operator<number>("next", () => ({ ...pass, open: acquire("next") })),
           DataStream.runForEach(() => {})

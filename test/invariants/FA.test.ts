@@ -8,7 +8,7 @@ import type { OperatorChain } from "../../src/task/OperatorChain.js"
 import type { OperatorState } from "../../src/task/OperatorState.js"
 import type { Host } from "../../src/task/SubtaskCheckpoint.js"
 import { SubtaskCheckpoint } from "../../src/task/SubtaskCheckpoint.js"
-import { announced, gate, only, operator, pass, settle, steps, stepsOf, until, watched } from "./support.js"
+import { announced, Broken, gate, only, operator, pass, settle, steps, stepsOf, until, watched } from "./support.js"
 
 type Numbers = DataStream.DataStream<number>
 
@@ -94,9 +94,9 @@ describe("which failure is the cause", () => {
     "FA-06: nothing is wrapped around the user's own error: %s",
     (how) =>
       Effect.gen(function*() {
-        const error = new Error("disk")
+        const error = new Broken({ where: "disk" })
         const stream = DataStream.range(1, 3).pipe(
-          operator<number, number, Error>("op", () => ({
+          operator<number, number, Broken>("op", () => ({
             processElement: () => {
               if (how === "throw") throw error
               if (how === "promise") return Effect.promise(() => Promise.reject(error))
@@ -108,7 +108,7 @@ describe("which failure is the cause", () => {
         const { exit } = yield* watched(Job.make("own", stream))
         const failed = Exit.isFailure(exit) ? Cause.squash(exit.cause) : undefined
         expect(failed).toBeInstanceOf(StreamError.JobFailed)
-        expect(Cause.squash((failed as StreamError.JobFailed<Error>).cause)).toBe(error)
+        expect(Cause.squash((failed as StreamError.JobFailed<Broken>).cause)).toBe(error)
       })
   )
 
@@ -165,7 +165,7 @@ describe("which failure is the cause", () => {
 describe("failures outside the loop", () => {
   it.scoped("FA-09: a fiber of the task that fails fails it, with exactly its error", () =>
     Effect.gen(function*() {
-      const error = new Error("asynchronous")
+      const error = new Broken({ where: "asynchronous" })
       let context!: StreamOperator.OperatorContext<number>
       const h = yield* only<number>(() => ({
         setup: (ctx) => {
@@ -205,7 +205,7 @@ describe("failures outside the loop", () => {
 
   it.scoped("FA-21: an error in an action that an operator asked for comes out unchanged", () =>
     Effect.gen(function*() {
-      const error = new Error("in an action")
+      const error = new Broken({ where: "in an action" })
       let context!: StreamOperator.OperatorContext<number>
       const h = yield* only<number>(() => ({
         setup: (ctx) => {
@@ -376,7 +376,7 @@ describe("snapshots that fail", () => {
 
   it.effect("FA-18: an error while declining reaches the log of unhandled errors, and releases the snapshots all the same", () =>
     Effect.gen(function*() {
-      const error = new Error("in decline")
+      const error = new Broken({ where: "decline" })
       const unhandled: Array<unknown> = []
       const logger = Logger.make(({ cause }) => {
         if (!Cause.isEmpty(cause)) unhandled.push(Cause.squash(cause))

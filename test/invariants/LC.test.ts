@@ -13,7 +13,7 @@ import type { OperatorChain } from "../../src/task/OperatorChain.js"
 import { Parker } from "../../src/task/Parker.js"
 import type { InputStatus } from "../../src/task/Slices.js"
 import { Slices } from "../../src/task/Slices.js"
-import { announced, gate, only, operator, pass, quiet, settle, source, steps, stepsOf, until, watched } from "./support.js"
+import { announced, Broken, gate, only, operator, pass, quiet, settle, source, steps, stepsOf, until, watched } from "./support.js"
 
 type Numbers = DataStream.DataStream<number>
 
@@ -252,8 +252,8 @@ describe("finish", () => {
     "LC-08: finish that ends in %s: its error comes out unchanged",
     (how) =>
       Effect.gen(function*() {
-        const error = new Error("in finish")
-        const h = yield* only<number, number, Error>(() => ({
+        const error = new Broken({ where: "finish" })
+        const h = yield* only<number, number, Broken>(() => ({
           ...pass,
           finish: () => {
             if (how === "throw") throw error

@@ -14,15 +14,24 @@ import { gate, only, operator, pass, quiet, settle, source, stepsOf, until, watc
 type Context = StreamOperator.OperatorContext<number>
 
 /** a loop over steps of the test's own */
-const loop = (step: (n: number) => InputStatus, chain: { isBackpressured: boolean } = { isBackpressured: false }) => {
+const loop = (
+  step: (n: number) => InputStatus,
+  chain: Pick<OperatorChain, "isBackpressured"> & Partial<OperatorChain> = { isBackpressured: false }
+) => {
   const parker = new Parker()
   const lock = new CheckpointLock()
-  const nothing = { isParked: false, drain: Effect.void, endBatch: () => {}, flush: () => {} }
+  const whole = Object.assign(chain, {
+    isParked: false,
+    drain: Effect.void,
+    endBatch: () => {},
+    flush: () => {},
+    ...chain
+  }) as OperatorChain
   let steps = 0
   const slices = new Slices(
     lock,
     parker,
-    () => Object.assign(chain, nothing) as unknown as OperatorChain,
+    () => whole,
     () => 0,
     () => step(++steps),
     () => false
@@ -168,6 +177,58 @@ describe("one thing at a time", () => {
         expect(log.slice(0, 3)).toEqual(["element", "pre-barrier", "snapshot"])
       }).pipe(Effect.scoped)
     }).pipe(Effect.provide(quiet)))
+
+  it.live.each(["more", "nothing", "end"] as const)(
+    "MB-03: nobody comes between a step and the Effect that it left to run: %s",
+    (status) =>
+      Effect.gen(function*() {
+        const log: Array<string> = []
+        const chain = {
+          isBackpressured: false,
+          isParked: false,
+          drain: Effect.suspend(() => {
+            if (chain.isParked) log.push("its effect")
+            chain.isParked = false
+            return settle
+          })
+        }
+        const { lock, parker, slices } = loop((n) => {
+          if (n > 1) return "end"
+          log.push("element")
+          chain.isParked = true
+          // waits for the lock from here on
+          Effect.runFork(Effect.ensuring(lock.hold(Effect.sync(say(log, "other"))), Effect.sync(parker.wake)))
+          return status
+        }, chain)
+        yield* slices.run(() => false)
+        yield* settle
+        expect(log).toEqual(["element", "its effect", "other"])
+      })
+  )
+
+  it.live("MB-03: nor between what was asked for and the Effect that it left to run", () =>
+    Effect.gen(function*() {
+      const log: Array<string> = []
+      const chain = {
+        isBackpressured: false,
+        isParked: false,
+        drain: Effect.sync(() => {
+          if (chain.isParked) log.push("its effect")
+          chain.isParked = false
+        })
+      }
+      const { lock, parker, slices } = loop(() => "end", chain)
+      slices.execute(() =>
+        Effect.sync(() => {
+          log.push("action")
+          chain.isParked = true
+          Effect.runFork(Effect.ensuring(lock.hold(Effect.sync(say(log, "other"))), Effect.sync(parker.wake)))
+        })
+      )
+      yield* slices.run(() => false)
+      yield* settle
+      expect(log).toEqual(["action", "its effect", "other"])
+    }))
 
   it.live("MB-13: who closes waits for the section in hand, and what was asked for in it is not run", () =>
     Effect.gen(function*() {

@@ -1,5 +1,5 @@
 /** What the tests of the invariants have in common. */
-import { Effect, Logger } from "effect"
+import { Data, Effect, Logger } from "effect"
 import type { StreamOperator } from "sluice"
 import { DataStream, Job, Lifecycle } from "sluice"
 import { Harness, Observer } from "sluice/testing"
@@ -52,6 +52,9 @@ export const source = <A, E = never>(name: string, make: () => StreamOperator.So
     problem: undefined,
     factory: Effect.sync(make)
   })
+
+/** An error of a user's own. */
+export class Broken extends Data.TaggedError("Broken")<{ readonly where: string }> {}
 
 /** A place where fibers wait until the test opens it. */
 export const gate = () => {
