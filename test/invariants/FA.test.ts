@@ -299,9 +299,9 @@ describe("snapshots that fail", () => {
       expect(stepsOf(yield* h.lifecycle, "op")).toContain("snapshotState")
     }))
 
-  /** the checkpoints of a task of operators that only snapshot; gives what was done with them */
+  /** a checkpoint of a task of operators that only snapshot: what each defers, or that it fails; gives what was done with it */
   const checkpoints = (
-    deferred: ReadonlyArray<Effect.Effect<void, unknown>>,
+    deferred: ReadonlyArray<Effect.Effect<void, unknown> | "fails">,
     decline: (reason: string) => Effect.Effect<void> = () => Effect.void
   ) =>
     Effect.gen(function*() {
@@ -310,7 +310,9 @@ describe("snapshots that fail", () => {
         name: `op${i}`,
         phase: "running",
         meta: { uid: `op${i}` },
-        hooks: { snapshotState: (ctx: StreamOperator.SnapshotContext<unknown>) => ctx.defer(work) }
+        hooks: {
+          snapshotState: (ctx: StreamOperator.SnapshotContext<unknown>) => work === "fails" ? Effect.fail("no snapshot") : ctx.defer(work)
+        }
       }))
       const scope = yield* Scope.make()
       const host: Host = {
@@ -340,9 +342,18 @@ describe("snapshots that fail", () => {
         fork: (effect) => Effect.forkIn(effect, scope)
       }
       const subtask = new SubtaskCheckpoint(host, 0)
-      yield* subtask.take({ _tag: "CheckpointBarrier", id: 1, timestamp: 0, kind: Checkpoint.checkpoint })
-      return { log, subtask, stop: Scope.close(scope, Exit.void) }
+      const barrier = { _tag: "CheckpointBarrier", id: 1, timestamp: 0, kind: Checkpoint.checkpoint } as const
+      const taken = yield* Effect.exit(subtask.take(barrier))
+      return { taken, log, subtask, stop: Scope.close(scope, Exit.void) }
     })
+
+  it.effect("FA-14: the snapshots that were taken before one fails are released", () =>
+    Effect.gen(function*() {
+      const { log, subtask, taken } = yield* checkpoints([Effect.void, "fails", Effect.void])
+      yield* subtask.awaitPending
+      expect(taken).toEqual(Exit.fail("no snapshot"))
+      expect(log).toEqual(["release op2"])
+    }))
 
   it.effect("FA-15: the asynchronous part of one fails: the snapshots of all are released, and the checkpoint is declined once", () =>
     Effect.gen(function*() {
