@@ -5,7 +5,8 @@
  * asked to be run (`execute`) is run between two batches.
  *
  * I1. Whoever waits for the lock gets it after the batch in hand, and the event loop gets a turn every few milliseconds (L5).
- * I2. Between two batches nothing is parked: what an operator answered with an Effect has been run.
+ * I2. Whoever gets the lock finds nothing parked: what an operator answered with an Effect has been run.
+ * I3. What operators ask for is run in order, before the task goes on to its end; what asks for itself again does not keep input waiting (LC-25, MB-08).
  *
  * @since 0.1.0
  */
@@ -39,6 +40,8 @@ export class Slices {
   private lastTurn = 0
   /** something was emitted since the last `endBatch` */
   private dirty = false
+  /** what was asked for has been run, and input has had no step since */
+  private inputIsDue = false
   private quiesced = false
 
   constructor(
@@ -93,14 +96,15 @@ export class Slices {
     })
   }
 
-  /** Waits until `done` holds, running what operators asked for; nothing is read meanwhile. */
+  /** Runs what operators have asked for, and goes on with that until `done` holds; nothing is read meanwhile. */
   waitFor(done: () => boolean): Effect.Effect<void, any> {
     const work = this.lock.slice(Effect.suspend(() => Effect.zipRight(this.runMails() ?? Effect.void, this.settle)))
-    return Effect.whileLoop({
+    const wait = Effect.whileLoop({
       while: () => !done(),
       body: () => Effect.flatMap(work, () => done() ? Effect.void : this.mails.length > 0 ? turn : this.parker.park),
       step: () => {}
     })
+    return Effect.suspend(() => this.mails.length > 0 ? Effect.zipRight(work, wait) : wait)
   }
 
   /** Hot: see test/bench. */
@@ -109,13 +113,15 @@ export class Slices {
     const start = this.now()
     this.rest = "again"
     for (let batches = 0;;) {
-      if (this.mails.length > 0) {
-        this.dirty = true
-        const effect = this.runMails()
-        if (effect !== undefined) return effect
-      }
       // a batch has ended for an operator when all that those before it were parked on is through
       if (chain.isParked) return chain.drain
+      if (this.mails.length > 0 && !this.inputIsDue) {
+        this.dirty = true
+        this.inputIsDue = true
+        const effect = this.runMails()
+        if (effect !== undefined) return Effect.zipRight(effect, chain.drain)
+        continue
+      }
       if (this.dirty) {
         this.dirty = false
         chain.endBatch()
@@ -128,6 +134,7 @@ export class Slices {
       }
       const urgent = this.processUrgent()
       if (urgent !== undefined) return urgent
+      this.inputIsDue = false
       if (chain.isBackpressured) {
         chain.flush()
         this.rest = "park"
@@ -138,12 +145,12 @@ export class Slices {
       if (status !== "more") {
         chain.flush()
         this.rest = status === "end" ? "ended" : "park"
-        return Effect.void
+        return chain.isParked ? this.settle : Effect.void
       }
       this.dirty = true
       if (this.lock.contended || ++batches >= SLICE_BATCHES || this.now() - start >= SLICE_MS) {
         this.rest = "turn"
-        return Effect.void
+        return chain.isParked ? chain.drain : Effect.void
       }
     }
   })
@@ -163,18 +170,18 @@ export class Slices {
     this.lastTurn = this.now()
   })
 
+  /** runs what has been asked for so far; what that asks for comes after */
   private runMails(): Effect.Effect<void, any> | undefined {
-    while (this.mails.length > 0) {
-      const mails = this.mails
-      this.mails = []
-      for (let i = 0; i < mails.length; i++) {
-        const effect = mails[i]()
-        if (effect !== undefined) {
-          this.mails = [...mails.slice(i + 1), ...this.mails]
-          return effect
-        }
-      }
-    }
-    return undefined
+    const mails = this.mails
+    this.mails = []
+    return runFrom(mails, 0)
   }
+}
+
+const runFrom = (mails: ReadonlyArray<() => HookResult<any>>, from: number): Effect.Effect<void, any> | undefined => {
+  for (let i = from; i < mails.length; i++) {
+    const effect = mails[i]()
+    if (effect !== undefined) return Effect.flatMap(effect, () => runFrom(mails, i + 1) ?? Effect.void)
+  }
+  return undefined
 }

@@ -426,7 +426,10 @@ export abstract class StreamTask implements Invokable {
             yield* settle(node)
           }
           if (isHead) yield* this.lock.hold(this.quiesce)
-          if (node.phase === "running") yield* this.lock.hold(finish(node))
+          if (node.phase === "running") {
+            yield* this.lock.hold(finish(node))
+            yield* settle(node)
+          }
         }
       } else {
         this.slices.quiesce()

@@ -18,10 +18,11 @@ import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
-import type { CheckpointBarrier } from "../Checkpoint.js"
+import type { CheckpointBarrier, CheckpointFailureReason } from "../Checkpoint.js"
 import type { KeyGroupRange } from "../KeyGroup.js"
 import type { LifecyclePhase } from "../Lifecycle.js"
 import { cancelCheckpointMarker } from "../StreamElement.js"
+import { CheckpointFailed } from "../StreamError.js"
 import type { HookResult } from "../StreamOperator.js"
 import type { CheckpointResponder, Invokable, SubtaskReport } from "./Invokable.js"
 import type { ChainNode, OperatorChain } from "./OperatorChain.js"
@@ -45,6 +46,12 @@ export interface Host {
   readonly over: (id: number) => void
   /** runs the asynchronous part in a fiber of the task */
   readonly fork: (effect: Effect.Effect<void>) => Effect.Effect<Fiber.RuntimeFiber<void>>
+}
+
+/** FA-17: what says itself why the checkpoint failed keeps its reason */
+const reasonOf = (cause: Cause.Cause<unknown>): CheckpointFailureReason => {
+  const own = Array.from(Cause.failures(cause)).find((failure) => failure instanceof CheckpointFailed)
+  return own === undefined ? "ASYNC_EXCEPTION" : own.reason as CheckpointFailureReason
 }
 
 const run = (result: HookResult<any>): Effect.Effect<void, any> => result ?? Effect.void
@@ -143,7 +150,7 @@ export class SubtaskCheckpoint {
     return Effect.exit(write).pipe(
       Effect.flatMap((exit) => {
         if (Exit.isSuccess(exit)) return exit.value === undefined ? Effect.void : responder.acknowledge(task, id, exit.value)
-        return Cause.isInterruptedOnly(exit.cause) ? Effect.void : responder.decline(task, id, "ASYNC_EXCEPTION", exit.cause)
+        return Cause.isInterruptedOnly(exit.cause) ? Effect.void : responder.decline(task, id, reasonOf(exit.cause), exit.cause)
       }),
       Effect.ensuring(Effect.sync(() => {
         this.running.delete(id)
