@@ -310,7 +310,8 @@ export class CheckpointCoordinator implements CheckpointResponder {
       yield* this.listener.completed(stats)
       yield* Effect.forEach(subsumed, (older) => this.giveUp(older, "SUBSUMED", `${id} is complete`), { discard: true })
       if (kind._tag === "Checkpoint") {
-        this.completedIds.push(id)
+        // an older one may be put behind a newer one
+        this.completedIds = [...this.completedIds, id].sort((a, b) => a - b)
         const old = this.completedIds.splice(0, Math.max(0, this.completedIds.length - this.options.retain))
         yield* this.fork(Effect.forEach(old, (each) => Effect.ignoreLogged(this.store.discard(each)), { discard: true }))
       }
