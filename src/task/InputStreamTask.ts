@@ -27,8 +27,8 @@ export abstract class InputStreamTask extends StreamTask {
   private readonly ended = new Set<number>()
   private aligner: BarrierAligner.State
   protected recordsIn = 0
-  /** a checkpoint that is due once every channel has ended */
-  private awaitingEnds: CheckpointBarrier | undefined
+  /** the checkpoints that are due once every channel has ended */
+  private awaitingEnds: ReadonlyArray<CheckpointBarrier> = []
 
   constructor(env: TaskEnvironment) {
     super(env)
@@ -107,9 +107,12 @@ export abstract class InputStreamTask extends StreamTask {
         this.ended.add(channel)
         const aligned = this.align({ _tag: "End", channel })
         const due = this.awaitingEnds
-        if (due === undefined || this.ended.size < this.gate.channels.length) return aligned
-        this.awaitingEnds = undefined
-        return Effect.zipRight(typeof aligned === "string" ? Effect.void : aligned, this.triggerCheckpointOnBarrier(due))
+        if (due.length === 0 || this.ended.size < this.gate.channels.length) return aligned
+        this.awaitingEnds = []
+        return Effect.zipRight(
+          typeof aligned === "string" ? Effect.void : aligned,
+          Effect.forEach(due, this.triggerCheckpointOnBarrier, { discard: true })
+        )
       }
     }
   }
@@ -139,7 +142,7 @@ export abstract class InputStreamTask extends StreamTask {
 
   protected override abortAlignment(id: number): Effect.Effect<void, any> {
     return Effect.suspend(() => {
-      if (this.awaitingEnds?.id === id) this.awaitingEnds = undefined
+      this.awaitingEnds = this.awaitingEnds.filter((due) => due.id !== id)
       const status = this.align({ _tag: "Abort", id })
       return typeof status === "string" ? Effect.void : status
     })
@@ -152,7 +155,7 @@ export abstract class InputStreamTask extends StreamTask {
       return Effect.as(
         this.underLock(Effect.suspend(() => {
           if (this.ended.size === this.gate.channels.length) return this.triggerCheckpointOnBarrier(barrier)
-          this.awaitingEnds = barrier
+          this.awaitingEnds = [...this.awaitingEnds, barrier]
           return Effect.void
         })),
         true
