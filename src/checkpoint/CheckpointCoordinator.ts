@@ -167,7 +167,8 @@ export class CheckpointCoordinator implements CheckpointResponder {
         if (notReady !== undefined) {
           return yield* refuse("NOT_ALL_REQUIRED_TASKS_RUNNING", `${notReady.vertex.name}[${notReady.subtask}] is ${notReady.state}`)
         }
-        if (stop && this.stopping) return yield* refuse("TASK_NOT_READY", "the job is already being stopped")
+        // what a task would take before the savepoint that it stops with would keep it from that one
+        if (this.stopping) return yield* refuse("TASK_NOT_READY", "the job is already being stopped")
         this.ids.last = id
         if (kind._tag === "Checkpoint") this.taking.set(id, Deferred.unsafeMake(FiberId.none))
         const startedAt = clock.unsafeCurrentTimeMillis()
