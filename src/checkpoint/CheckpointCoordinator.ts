@@ -65,6 +65,8 @@ export class CheckpointCoordinator implements CheckpointResponder {
   private readonly underway = new Map<number, Underway>()
   /** checkpoints, no savepoints, from their beginning to their end: each takes up room until then */
   private readonly taking = new Map<number, Deferred.Deferred<void>>()
+  /** ends when the last one has begun: one after the other, savepoints too, since a task ignores what is older than what it has taken */
+  private begun: Effect.Effect<void> = Effect.void
   private tasks: ReadonlyArray<Invokable> = []
   private readonly finished = new Set<Invokable>()
   private readonly awaiting = new Set<Invokable>()
@@ -175,17 +177,20 @@ export class CheckpointCoordinator implements CheckpointResponder {
         const done = yield* Deferred.make<CheckpointStats, CheckpointFailed>()
         if (stop) this.stopping = true
         const late = () => ({ _tag: "Late", message: `the storage did not begin it in ${this.options.timeout} ms` }) as const
-        const begin = Effect.timeoutFail(this.store.begin(id), { duration: this.options.timeout, onTimeout: late })
-        // a store that hangs holds neither later checkpoints nor the end of the attempt
-        const begun = yield* Effect.onError(restore(Effect.either(begin)), () =>
-          Effect.sync(() => {
-            if (stop) this.stopping = false
-            this.makeRoom(id)
-          }))
-        if (begun._tag === "Left") {
-          // FC-23: no task knows of it, so one that was to stop the job is like any other
+        const turn = Deferred.unsafeMake<void>(FiberId.none)
+        const inTurn = Effect.zipRight(this.begun, this.store.begin(id))
+        this.begun = Deferred.await(turn)
+        const begin = Effect.timeoutFail(inTurn, { duration: this.options.timeout, onTimeout: late })
+        // FC-23: no task knows of it, so one that was to stop the job is like any other
+        const abandon = () => {
           if (stop) this.stopping = false
           this.makeRoom(id)
+          Deferred.unsafeDone(turn, Effect.void)
+        }
+        // a store that hangs holds later checkpoints no longer than that, and the end of the attempt not at all
+        const begun = yield* Effect.onError(restore(Effect.either(begin)), () => Effect.sync(abandon))
+        if (begun._tag === "Left") {
+          abandon()
           const { _tag, message } = begun.left
           const reason = _tag === "Late" ? "EXPIRED" : "STORAGE"
           yield* this.count(id, reason, message, false, kind._tag === "Savepoint")
@@ -210,6 +215,7 @@ export class CheckpointCoordinator implements CheckpointResponder {
             )
           )
         }
+        Deferred.unsafeDone(turn, Effect.void)
         return done
       })
     )
