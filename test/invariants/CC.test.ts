@@ -96,6 +96,22 @@ describe("requests", () => {
       })
     ))
 
+  it.scoped("CC-16: a savepoint that is slow to begin is not overtaken by a checkpoint: tasks take them in the order of their ids", () =>
+    withStorage((storage) =>
+      Effect.gen(function*() {
+        const begin = yield* Deferred.make<void>()
+        const handle = yield* Job.start(endless(), byHand())
+        storage.begin = (id) => id === 1 ? Deferred.await(begin) : Effect.void
+        const savepoint = yield* Effect.fork(handle.savepoint)
+        const checkpoint = yield* Effect.fork(handle.triggerCheckpoint)
+        yield* settle
+        yield* Deferred.succeed(begin, undefined)
+        yield* settle
+        const ends = [savepoint, checkpoint].map((fiber) => fiber.unsafePoll())
+        expect(ends.map((exit) => exit === null ? "under way" : outcome(exit))).toEqual([1, 2])
+      })
+    ))
+
   it.scoped("CC-16: nor does one that nobody waits for any more, and that never began, hold others up", () =>
     withStorage((storage) =>
       Effect.gen(function*() {

@@ -31,6 +31,8 @@ const source = (...values: ReadonlyArray<number>) => () =>
 /** a source that ends */
 const bounded = () => passing("op")(DataStream.range(1, 2))
 
+const memory = Layer.merge(CheckpointStorage.layerMemory, Logger.remove(Logger.defaultLogger))
+
 const stop = { suspend: Checkpoint.savepoint("suspend"), drain: Checkpoint.savepoint("drain") }
 
 describe("the final checkpoint of a task", () => {
@@ -112,6 +114,27 @@ describe("the final checkpoint of a task", () => {
       })
   )
 
+  it.scoped("FC-02: two that were triggered before the channels had ended are both taken, behind what was in them", () =>
+    Effect.gen(function*() {
+      const rig = yield* waiting()
+      yield* rig.trigger(5, Checkpoint.savepoint())
+      yield* rig.trigger(6)
+      yield* rig.data(0, "x")
+      yield* rig.ends(0)
+      expect(rig.sent[0]).toEqual(["x", "end of data", "barrier 5", "barrier 6"])
+      expect(rig.logged("acknowledge")).toEqual(["acknowledge 5", "acknowledge 6"])
+    }))
+
+  it.scoped("FC-02: of two, one that is aborted meanwhile is not", () =>
+    Effect.gen(function*() {
+      const rig = yield* waiting()
+      yield* rig.trigger(5)
+      yield* rig.trigger(6)
+      yield* rig.abort(5)
+      yield* rig.ends(0)
+      expect(rig.logged("acknowledge", "op.snapshot")).toEqual(["op.snapshotState 6", "acknowledge 6"])
+    }))
+
   it.scoped("FC-08: the task does not end while what it stores of another checkpoint is under way", () =>
     Effect.gen(function*() {
       const disk = yield* Deferred.make<void>()
@@ -134,6 +157,35 @@ describe("the final checkpoint of a task", () => {
       yield* rig.trigger(2)
       for (const sent of rig.sent) expect(sent).toEqual(["1", "2", "watermark MAX", "end of data", "barrier 2"])
     }))
+})
+
+describe("a task that ends before those behind it", () => {
+  // Flink's task waits until its readers have confirmed all that it sent; here its channels outlive it
+  it.scoped("FC-05: loses nothing of what they have not read yet", () =>
+    Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      const ended = yield* Deferred.make<void>()
+      const observer = {
+        observe: ({ phase, vertex }: Lifecycle.LifecycleEvent) => {
+          if (phase === "finished" && vertex === "range") Deferred.unsafeDone(ended, Effect.void)
+        }
+      }
+      const given: Array<number> = []
+      const stream = DataStream.range(1, 10).pipe(
+        DataStream.rebalance,
+        DataStream.runForEach((n) => Effect.map(Deferred.await(gate), () => void given.push(n)))
+      )
+      const handle = yield* Effect.provideService(
+        Job.start(Job.make("slow reader", stream), { chaining: false, batchSize: 1 }),
+        Lifecycle.LifecycleObserver,
+        observer
+      )
+      yield* Deferred.await(ended)
+      expect(given).toEqual([])
+      yield* Deferred.succeed(gate, undefined)
+      yield* handle.await
+      expect(given).toEqual([1, 2, 3, 4, 5, 6, 7, 8, 9, 10])
+    }).pipe(Effect.provide(memory)))
 })
 
 describe("restored as finished", () => {
@@ -252,8 +304,6 @@ describe("a savepoint that stops a task", () => {
     }))
 })
 
-const memory = Layer.merge(CheckpointStorage.layerMemory, Logger.remove(Logger.defaultLogger))
-
 const settle = Effect.repeatN(Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve))), 20)
 
 const failureOf = (exit: Exit.Exit<unknown, unknown>) => Exit.isFailure(exit) ? Cause.squash(exit.cause) : exit.value
@@ -302,6 +352,30 @@ describe("a savepoint that stops a job", () => {
         expect(yield* kept("endless")).toEqual([id])
       }).pipe(Effect.provide(memory))
   )
+
+  it.scoped("FC-17, FC-24: what is asked for while it stops is refused, and does not get in its way", () =>
+    Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      const given: Array<number> = []
+      const stream = DataStream.fromStream(Stream.concat(Stream.make(1), never)).pipe(
+        DataStream.mapEffect((n) => Effect.as(Deferred.await(gate), n)),
+        DataStream.runForEach((n) => void given.push(n))
+      )
+      const handle = yield* Job.start(Job.make("busy", stream))
+      yield* settle
+      const stopping = yield* Effect.fork(handle.stopWithSavepoint({ drain: true }))
+      yield* settle
+      const others = yield* Effect.all([handle.triggerCheckpoint, handle.savepoint].map((other) => Effect.fork(other)))
+      yield* settle
+      yield* Deferred.succeed(gate, undefined)
+      yield* settle
+      yield* settle
+      expect(stopping.unsafePoll()).toMatchObject({ _tag: "Success", value: { id: 1 } })
+      for (const other of others) {
+        expect(failureOf(other.unsafePoll()!)).toMatchObject({ _tag: "CheckpointFailed", reason: "TASK_NOT_READY" })
+      }
+      expect(given).toEqual([1])
+    }).pipe(Effect.provide(memory)))
 
   const failing = (): Hooks => {
     let broken = true
