@@ -133,6 +133,7 @@ describe("the final checkpoint of a task", () => {
       yield* rig.abort(5)
       yield* rig.ends(0)
       expect(rig.logged("acknowledge", "op.snapshot")).toEqual(["op.snapshotState 6", "acknowledge 6"])
+      expect(rig.sent[0]).toEqual(["end of data", "barrier 6"])
     }))
 
   it.scoped("FC-08: the task does not end while what it stores of another checkpoint is under way", () =>
@@ -298,8 +299,8 @@ describe("a savepoint that stops a task", () => {
   it.scoped("FC-17: a source that is being stopped is not stopped once more", () =>
     Effect.gen(function*() {
       const rig = yield* Rig.make(source(1), { channels: [] })
-      yield* rig.trigger(1, stop.suspend)
-      yield* rig.trigger(1, stop.drain)
+      yield* rig.task.triggerCheckpointAsync(Rig.barrierOf(1, stop.suspend))
+      yield* rig.trigger(2, stop.drain)
       expect(rig.sent[0]).toEqual(["1", "end of data, no drain", "barrier 1"])
     }))
 })
