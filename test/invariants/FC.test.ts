@@ -1,9 +1,9 @@
 /** FC: checkpoints at and after the end of data, and savepoints that stop a job. */
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Deferred, Effect, Exit, Layer, Logger, Schedule, Stream } from "effect"
+import { Cause, Deferred, Effect, Exit, Fiber, Layer, Logger, Schedule, Stream } from "effect"
 import type { StreamOperator } from "sluice"
 import { Checkpoint, CheckpointStorage, ConnectedStreams, DataStream, Job, Lifecycle, StreamElement, Watermark } from "sluice"
-import { Observer } from "sluice/testing"
+import { Ledger, Observer } from "sluice/testing"
 import * as Rig from "../support/TaskRig.js"
 
 type Numbers = DataStream.DataStream<any, any>
@@ -262,6 +262,23 @@ describe("a savepoint that stops a task", () => {
   )
 
   it.scoped.each(["drain", "suspend"] as const)(
+    "FC-14: %s of a source that is ending by itself: its end comes first all the same",
+    (mode) =>
+      Effect.gen(function*() {
+        const gate = yield* Deferred.make<void>()
+        const busy = DataStream.mapEffect(DataStream.range(1, 2), (n) => Effect.as(Deferred.await(gate), n))
+        const rig = yield* Rig.make(() => busy, { channels: [], finalCheckpoint: true })
+        expect(rig.task.state).toBe("ending")
+        yield* rig.trigger(7, stop[mode])
+        yield* Deferred.succeed(gate, undefined)
+        yield* rig.settle
+        expect(rig.sent[0]).toEqual(["1", "2", "watermark MAX", "end of data", "barrier 7"])
+        yield* rig.complete(7)
+        expect(rig.end()).toEqual({ _tag: "finished", stopped: true })
+      })
+  )
+
+  it.scoped.each(["drain", "suspend"] as const)(
     "FC-15: what reads it, with %s: the input ends for its operators only with drain",
     (mode) =>
       Effect.gen(function*() {
@@ -376,6 +393,24 @@ describe("a savepoint that stops a job", () => {
         expect(failureOf(other.unsafePoll()!)).toMatchObject({ _tag: "CheckpointFailed", reason: "TASK_NOT_READY" })
       }
       expect(given).toEqual([1])
+    }).pipe(Effect.provide(memory)))
+
+  it.scoped("FC-14, L9: drained while a source is ending by itself, the job's sink has committed what was still under way", () =>
+    Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      const ledger = Ledger.make<number>()
+      const stream = DataStream.range(1, 3).pipe(
+        DataStream.mapEffect((n) => Effect.as(Deferred.await(gate), n)),
+        DataStream.to(ledger.sink)
+      )
+      const handle = yield* Job.start(Job.make("ending", stream), { checkpoint: { interval: "1 hour" } })
+      yield* settle
+      const stopping = yield* Effect.fork(handle.stopWithSavepoint({ drain: true }))
+      yield* settle
+      yield* Deferred.succeed(gate, undefined)
+      yield* Fiber.join(stopping)
+      expect(yield* handle.status).toBe("stopped")
+      expect(ledger.visible()).toEqual([1, 2, 3])
     }).pipe(Effect.provide(memory)))
 
   const failing = (): Hooks => {
