@@ -9,6 +9,7 @@
 import * as Effect from "effect/Effect"
 import type { CheckpointBarrier } from "../Checkpoint.js"
 import type { StreamEvent } from "../StreamElement.js"
+import { cancelCheckpointMarker } from "../StreamElement.js"
 import * as BarrierAligner from "./BarrierAligner.js"
 import { InputGate } from "./InputGate.js"
 import type { TaskEnvironment } from "./Invokable.js"
@@ -142,7 +143,10 @@ export abstract class InputStreamTask extends StreamTask {
 
   protected override abortAlignment(id: number): Effect.Effect<void, any> {
     return Effect.suspend(() => {
+      const waits = this.aligner.pending?.barrier.id === id || this.awaitingEnds.some((due) => due.id === id)
       this.awaitingEnds = this.awaitingEnds.filter((due) => due.id !== id)
+      // CK-04: the abort may have reached those behind it before another barrier did, for which they would wait
+      if (waits) { for (const writer of this.chain.writers) writer.event(cancelCheckpointMarker(id)) }
       const status = this.align({ _tag: "Abort", id })
       return typeof status === "string" ? Effect.void : status
     })

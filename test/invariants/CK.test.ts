@@ -164,6 +164,38 @@ describe("aborts", () => {
       expect(rig.logged("op.snapshot", "acknowledge", "decline")).toEqual([])
     }))
 
+  it.scoped("CK-04: one that comes while it waits for barriers, or for the end of its channels: those behind it are told not to wait", () =>
+    Effect.gen(function*() {
+      const aligning = yield* Rig.make(one(), { channels: [2] })
+      yield* aligning.barrier(1, 0)
+      yield* aligning.abort(1)
+      yield* aligning.barrier(1, 1)
+      yield* aligning.data(0, "x")
+      expect(aligning.sent[0]).toEqual(["cancel 1", "x"])
+
+      const ending = yield* Rig.make(one(), { finalCheckpoint: true })
+      yield* ending.trigger(1)
+      yield* ending.abort(1)
+      yield* ending.ends(0)
+      expect(ending.sent[0]).toEqual(["cancel 1", "end of data"])
+      for (const rig of [aligning, ending]) expect(rig.logged("op.snapshot", "acknowledge", "decline")).toEqual([])
+    }))
+
+  // `last` reads a source twice: straight, and through `middle`
+  it.scoped("CK-04: so nobody waits for ever, whichever of abort and barriers come first", () =>
+    Effect.gen(function*() {
+      const middle = yield* Rig.make(one(), { channels: [2] })
+      const last = yield* Rig.make(one(), { channels: [2] })
+      yield* middle.barrier(1, 0)
+      yield* middle.abort(1)
+      yield* last.abort(1)
+      yield* middle.barrier(1, 1)
+      yield* last.barrier(1, 0)
+      if (middle.sent[0].includes("cancel 1")) yield* last.put(1, StreamElement.cancelCheckpointMarker(1))
+      yield* last.data(0, "x")
+      expect(last.sent[0]).toContain("x")
+    }))
+
   it.scoped("CK-05: one that comes while the asynchronous part runs ends that, and nothing is said of it any more", () =>
     Effect.gen(function*() {
       const rig = yield* Rig.make(one(), { store: (id) => id === 1 ? Effect.never : Effect.void })

@@ -133,7 +133,7 @@ describe("the final checkpoint of a task", () => {
       yield* rig.abort(5)
       yield* rig.ends(0)
       expect(rig.logged("acknowledge", "op.snapshot")).toEqual(["op.snapshotState 6", "acknowledge 6"])
-      expect(rig.sent[0]).toEqual(["end of data", "barrier 6"])
+      expect(rig.sent[0]).toEqual(["cancel 5", "end of data", "barrier 6"])
     }))
 
   it.scoped("FC-08: the task does not end while what it stores of another checkpoint is under way", () =>
