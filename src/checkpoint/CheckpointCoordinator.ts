@@ -361,7 +361,7 @@ export class CheckpointCoordinator implements CheckpointResponder {
       const told = this.listener.failed(failure, counted.has(reason) || stop || savepoint)
       // FC-15: the tasks have ended their data and cannot go on
       if (stop) return Effect.zipRight(told, this.listener.fatal(failure))
-      if (savepoint || !counted.has(reason)) return told
+      if (savepoint || !counted.has(reason) || id < this.latestCompleted) return told
       this.failures++
       return this.failures > this.options.tolerableFailures ? Effect.zipRight(told, this.listener.fatal(failure)) : told
     })

@@ -191,6 +191,23 @@ describe("what is kept", () => {
       })
     ))
 
+  it.scoped("CC-21: an older one that cannot be put behind a newer one does not fail the job", () =>
+    withStorage((storage) =>
+      Effect.gen(function*() {
+        const disk = yield* Deferred.make<void>()
+        const handle = yield* Job.start(endless(), byHand({ maxConcurrent: 2, tolerableFailures: 0 }))
+        storage.put = (id) => id === 1 ? Effect.zipRight(Deferred.await(disk), full) : Effect.void
+        const first = yield* Effect.fork(handle.triggerCheckpoint)
+        yield* settle
+        yield* handle.triggerCheckpoint
+        yield* Deferred.succeed(disk, undefined)
+        expect(outcome(yield* Fiber.await(first))).toBe("STORAGE")
+        yield* settle
+        expect(yield* handle.status).toBe("running")
+        expect(yield* Effect.map(handle.triggerCheckpoint, ({ id }) => id)).toBe(3)
+      })
+    ))
+
   it.scoped("CC-28: a job that is canceled or fails keeps its newest checkpoint; one that ends keeps savepoints alone", () =>
     withStorage(() =>
       Effect.gen(function*() {
