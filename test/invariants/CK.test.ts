@@ -37,6 +37,10 @@ const both = (first: Numbers, second: Numbers): Numbers =>
     })
   )
 
+const quiet = Logger.remove(Logger.defaultLogger)
+
+const settle = Effect.repeatN(Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve))), 20)
+
 const afterRun = (log: ReadonlyArray<string>) => log.slice(log.findLastIndex((line) => line.endsWith(".run")) + 1)
 
 describe("the order of one checkpoint", () => {
@@ -196,6 +200,35 @@ describe("aborts", () => {
       expect(last.sent[0]).toContain("x")
     }))
 
+  it.scoped("CK-04: nor does a job: a savepoint is declined while its barriers are on their way, and all records come through", () =>
+    Effect.gen(function*() {
+      const [more, slow, reader] = [yield* Deferred.make<void>(), yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const given: Array<unknown> = []
+      const decline: Hooks = { snapshotState: (ctx) => ctx.defer(Effect.fail("declined")) }
+      const first = DataStream.fromStream(
+        Stream.make(1).pipe(Stream.concat(Stream.fromEffect(Effect.as(Deferred.await(more), 2))), Stream.concat(never))
+      ).pipe(
+        passing("first", decline)
+      )
+      // takes no checkpoint while it waits
+      const second = DataStream.fromStream(Stream.concat(Stream.make(3), never)).pipe(
+        passing("second", { processElement: () => Deferred.await(slow) })
+      )
+      const middle = DataStream.union(first, second).pipe(DataStream.map((n) => `through ${n}`))
+      const last = DataStream.union(first, middle).pipe(
+        DataStream.runForEach((n) => Effect.map(Deferred.await(reader), () => void given.push(n)))
+      )
+      const handle = yield* Job.start(Job.make("diamond", last), { batchSize: 1 })
+      yield* settle
+      yield* Effect.exit(handle.savepoint)
+      yield* settle
+      yield* Deferred.succeed(reader, undefined)
+      yield* settle
+      yield* Deferred.succeed(more, undefined)
+      yield* settle
+      expect(given.toSorted()).toEqual([1, 2, "through 1", "through 2"])
+    }).pipe(Effect.provide(CheckpointStorage.layerMemory), Effect.provide(quiet)))
+
   it.scoped("CK-05: one that comes while the asynchronous part runs ends that, and nothing is said of it any more", () =>
     Effect.gen(function*() {
       const rig = yield* Rig.make(one(), { store: (id) => id === 1 ? Effect.never : Effect.void })
@@ -289,8 +322,6 @@ describe("notifications", () => {
       expect(rig.reports.get(1)!.operators.map(({ phase }) => phase)).toEqual(["finished", "finished", "finished"])
     }))
 })
-
-const quiet = Logger.remove(Logger.defaultLogger)
 
 describe("cancel and refusal", () => {
   it.scoped("CK-11: a cancel after the acknowledgement began removes nothing of what was stored", () =>
