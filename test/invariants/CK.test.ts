@@ -1,6 +1,6 @@
 /** CK: one task's part in checkpoints. */
 import { describe, expect, it } from "@effect/vitest"
-import { Cause, Chunk, Deferred, Effect, Logger, Stream } from "effect"
+import { Cause, Chunk, Deferred, Effect, Layer, Logger, Stream } from "effect"
 import type { StreamOperator } from "sluice"
 import { CheckpointStorage, ConnectedStreams, DataStream, Job, StreamElement } from "sluice"
 import * as Rig from "../support/TaskRig.js"
@@ -37,7 +37,7 @@ const both = (first: Numbers, second: Numbers): Numbers =>
     })
   )
 
-const quiet = Logger.remove(Logger.defaultLogger)
+const memory = Layer.merge(CheckpointStorage.layerMemory, Logger.remove(Logger.defaultLogger))
 
 const settle = Effect.repeatN(Effect.promise(() => new Promise<void>((resolve) => setImmediate(resolve))), 20)
 
@@ -227,7 +227,7 @@ describe("aborts", () => {
       yield* Deferred.succeed(more, undefined)
       yield* settle
       expect(new Set(given)).toEqual(new Set([1, 2, "through 1", "through 2"]))
-    }).pipe(Effect.provide(CheckpointStorage.layerMemory), Effect.provide(quiet)))
+    }).pipe(Effect.provide(memory)))
 
   it.scoped("CK-05: one that comes while the asynchronous part runs ends that, and nothing is said of it any more", () =>
     Effect.gen(function*() {
@@ -365,7 +365,7 @@ describe("cancel and refusal", () => {
       yield* Deferred.await(started)
       yield* handle.cancel
       expect(calls).toEqual(["remove 1"])
-    }).pipe(Effect.provide(CheckpointStorage.layerMemory), Effect.provide(quiet)))
+    }).pipe(Effect.provide(memory)))
 
   // the coordinator makes TASK_NOT_READY of the refusal (CC-10)
   it.scoped("CK-13: a task that does not run yet, or no longer, refuses, says nothing and sends nothing", () =>
