@@ -14,6 +14,7 @@ import * as Layer from "effect/Layer"
 import type { Pipeable } from "effect/Pipeable"
 import { pipeArguments } from "effect/Pipeable"
 import * as PubSub from "effect/PubSub"
+import * as Queue from "effect/Queue"
 import * as Random from "effect/Random"
 import type * as Scope from "effect/Scope"
 import * as Stream from "effect/Stream"
@@ -28,7 +29,8 @@ import type { CheckpointStats, JobMetrics } from "./JobMetrics.js"
 import type { JobOptions } from "./JobOptions.js"
 import { resolve } from "./JobOptions.js"
 import type { Pipeline } from "./language/ends.js"
-import type { CheckpointFailed, GraphError, JobError } from "./StreamError.js"
+import type { GraphError, JobError } from "./StreamError.js"
+import { CheckpointFailed } from "./StreamError.js"
 
 export type { Explanation } from "./graph/JobGraph.js"
 export type { JobEvent, JobResult, JobStatus } from "./job/JobResult.js"
@@ -153,7 +155,17 @@ export const start = <E, R>(
       triggerCheckpoint: trigger(Checkpoint.checkpoint),
       savepoint: trigger(Checkpoint.savepoint()),
       stopWithSavepoint: (options) =>
-        Effect.zipLeft(trigger(Checkpoint.savepoint(options?.drain === true ? "drain" : "suspend")), Fiber.join(fiber)),
+        Effect.scoped(Effect.gen(function*() {
+          const told = yield* PubSub.subscribe(events)
+          const { restarts } = master.metrics
+          const stats = yield* trigger(Checkpoint.savepoint(options?.drain === true ? "drain" : "suspend"))
+          // FC-24: a task may still fail; a job that goes on has not been stopped
+          const again = Effect.repeat(Queue.take(told), { until: (event) => event._tag === "Restarting" && event.attempt > restarts })
+          const detail = `it is complete (${stats.location}), but the job failed before it had stopped, and started again`
+          const failed = new CheckpointFailed({ job: job.name, id: stats.id, reason: "TASK_FAILURE", detail })
+          yield* Effect.raceFirst(Fiber.join(fiber), Effect.zipRight(again, failed))
+          return stats
+        })),
       metrics: Effect.sync(() => master.metrics)
     }
   })

@@ -13,6 +13,7 @@ import * as Cause from "effect/Cause"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Exit from "effect/Exit"
+import * as FiberId from "effect/FiberId"
 import type * as Scope from "effect/Scope"
 import type { CheckpointBarrier, CheckpointFailureReason, CheckpointKind } from "../Checkpoint.js"
 import * as Checkpoint from "../Checkpoint.js"
@@ -70,6 +71,10 @@ const defaults = {
 export class CheckpointCoordinator implements CheckpointResponder {
   private pending: Pending.State<SubtaskReport> = Pending.empty
   private readonly underway = new Map<number, Underway>()
+  /** checkpoints, no savepoints, from their beginning to their end: each takes up room until then */
+  private readonly taking = new Map<number, Deferred.Deferred<void>>()
+  /** ends when the last one has begun: one after the other, savepoints too, since a task ignores what is older than what it has taken */
+  private begun: Effect.Effect<void> = Effect.void
   private tasks: ReadonlyArray<Invokable> = []
   private readonly finished = new Set<Invokable>()
   private readonly awaiting = new Set<Invokable>()
@@ -119,7 +124,7 @@ export class CheckpointCoordinator implements CheckpointResponder {
         const now = clock.unsafeCurrentTimeMillis()
         const final = this.everybodyWaits
         const at = final && this.final._tag === "none" ? now : Math.max(due, this.lastEnd + periodic.minPause)
-        if (this.stopping || this.concurrent >= periodic.maxConcurrent || (final && this.final._tag === "triggered")) {
+        if (this.stopping || this.taking.size >= periodic.maxConcurrent || (final && this.final._tag === "triggered")) {
           yield* this.parker.park
         } else if (at > now) yield* Effect.raceFirst(Effect.sleep(at - now), this.parker.park)
         else {
@@ -133,14 +138,6 @@ export class CheckpointCoordinator implements CheckpointResponder {
     })
   })
 
-  private get concurrent(): number {
-    // a barrier that may overtake must not overtake a savepoint's
-    const all = this.options.alignedTimeout < Infinity
-    let n = 0
-    for (const { kind } of this.pending.values()) if (all || kind._tag === "Checkpoint") n++
-    return n
-  }
-
   /** every task has ended its data and at least one waits for its final checkpoint */
   private get everybodyWaits(): boolean {
     return this.awaiting.size > 0 && this.tasks.every((task) => this.awaiting.has(task) || this.finished.has(task))
@@ -152,11 +149,17 @@ export class CheckpointCoordinator implements CheckpointResponder {
 
   /** waits while as many checkpoints are under way as may be */
   private readonly room: Effect.Effect<void> = Effect.suspend(() => {
-    const first = Array.from(this.pending.values()).find(({ kind }) => kind._tag === "Checkpoint")
-    if (first === undefined || this.concurrent < this.options.maxConcurrent) return Effect.void
-    const underway = this.underway.get(first.id)
-    return underway === undefined ? Effect.void : Effect.zipRight(Effect.exit(Deferred.await(underway.done)), this.room)
+    const [first] = this.taking.values()
+    return this.taking.size < this.options.maxConcurrent ? Effect.void : Effect.zipRight(Deferred.await(first), this.room)
   })
+
+  private makeRoom(id: number): void {
+    const left = this.taking.get(id)
+    if (left === undefined) return
+    this.taking.delete(id)
+    Deferred.unsafeDone(left, Effect.void)
+    this.parker.wake()
+  }
 
   private start(kind: CheckpointKind): Effect.Effect<Deferred.Deferred<CheckpointStats, CheckpointFailed>, CheckpointFailed> {
     const stop = kind._tag === "Savepoint" && kind.stop !== "no"
@@ -174,21 +177,29 @@ export class CheckpointCoordinator implements CheckpointResponder {
         if (notReady !== undefined) {
           return yield* refuse("NOT_ALL_REQUIRED_TASKS_RUNNING", `${notReady.vertex.name}[${notReady.subtask}] is ${notReady.state}`)
         }
-        if (stop && this.stopping) return yield* refuse("TASK_NOT_READY", "the job is already being stopped")
+        // what a task would take before the savepoint that it stops with would keep it from that one
+        if (this.stopping) return yield* refuse("TASK_NOT_READY", "the job is already being stopped")
         this.ids.last = id
+        // a barrier that may overtake must not overtake a savepoint's
+        if (kind._tag === "Checkpoint" || this.options.alignedTimeout < Infinity) this.taking.set(id, Deferred.unsafeMake(FiberId.none))
         const startedAt = clock.unsafeCurrentTimeMillis()
         const done = yield* Deferred.make<CheckpointStats, CheckpointFailed>()
         if (stop) this.stopping = true
         const late = () => ({ _tag: "Late", message: `the storage did not begin it in ${this.options.timeout} ms` }) as const
-        const begin = Effect.timeoutFail(this.store.begin(id), { duration: this.options.timeout, onTimeout: late })
-        // a store that hangs holds neither later checkpoints nor the end of the attempt
-        const begun = yield* Effect.onInterrupt(restore(Effect.either(begin)), () =>
-          Effect.sync(() => {
-            if (stop) this.stopping = false
-          }))
-        if (begun._tag === "Left") {
-          // FC-23: no task knows of it, so one that was to stop the job is like any other
+        const turn = Deferred.unsafeMake<void>(FiberId.none)
+        const inTurn = Effect.zipRight(this.begun, this.store.begin(id))
+        this.begun = Deferred.await(turn)
+        const begin = Effect.timeoutFail(inTurn, { duration: this.options.timeout, onTimeout: late })
+        // FC-23: no task knows of it, so one that was to stop the job is like any other
+        const abandon = () => {
           if (stop) this.stopping = false
+          this.makeRoom(id)
+          Deferred.unsafeDone(turn, Effect.void)
+        }
+        // a store that hangs holds later checkpoints no longer than that, and the end of the attempt not at all
+        const begun = yield* Effect.onError(restore(Effect.either(begin)), () => Effect.sync(abandon))
+        if (begun._tag === "Left") {
+          abandon()
           const { _tag, message } = begun.left
           const reason = _tag === "Late" ? "EXPIRED" : "STORAGE"
           yield* this.count(id, reason, message, false, kind._tag === "Savepoint")
@@ -220,6 +231,7 @@ export class CheckpointCoordinator implements CheckpointResponder {
             )
           )
         }
+        Deferred.unsafeDone(turn, Effect.void)
         return done
       })
     )
@@ -304,6 +316,7 @@ export class CheckpointCoordinator implements CheckpointResponder {
       const put = yield* Effect.exit(writer.complete(metadata))
       if (Exit.isFailure(put)) return yield* this.abort(checkpoint, "STORAGE", Cause.pretty(put.cause))
       this.underway.delete(id)
+      this.makeRoom(id)
       const completedAt = clock.unsafeCurrentTimeMillis()
       this.lastEnd = completedAt
       this.failures = 0
@@ -320,7 +333,8 @@ export class CheckpointCoordinator implements CheckpointResponder {
       yield* this.listener.completed(stats)
       yield* Effect.forEach(subsumed, (older) => this.giveUp(older, "SUBSUMED", `${id} is complete`), { discard: true })
       if (kind._tag === "Checkpoint") {
-        this.completedIds.push(id)
+        // an older one may be put behind a newer one
+        this.completedIds = [...this.completedIds, id].sort((a, b) => a - b)
         const old = this.completedIds.splice(0, Math.max(0, this.completedIds.length - this.options.retain))
         yield* this.fork(Effect.forEach(old, (each) => Effect.ignoreLogged(this.store.discard(each)), { discard: true }))
       }
@@ -344,6 +358,7 @@ export class CheckpointCoordinator implements CheckpointResponder {
       const underway = this.underway.get(id)
       if (underway === undefined) return
       this.underway.delete(id)
+      this.makeRoom(id)
       if (this.final._tag === "triggered" && this.final.id === id) this.final = { _tag: "failed" }
       this.lastEnd = clock.unsafeCurrentTimeMillis()
       yield* Effect.forEach(this.tasks, (task) => this.fork(task.notifyCheckpointAbortAsync(id, this.latestCompleted)), { discard: true })
@@ -362,7 +377,7 @@ export class CheckpointCoordinator implements CheckpointResponder {
       const told = this.listener.failed(failure, counted.has(reason) || stop || savepoint)
       // FC-15: the tasks have ended their data and cannot go on
       if (stop) return Effect.zipRight(told, this.listener.fatal(failure))
-      if (savepoint || !counted.has(reason)) return told
+      if (savepoint || !counted.has(reason) || id < this.latestCompleted) return told
       this.failures++
       return this.failures > this.options.tolerableFailures ? Effect.zipRight(told, this.listener.fatal(failure)) : told
     })
@@ -372,6 +387,7 @@ export class CheckpointCoordinator implements CheckpointResponder {
   readonly shutdown: Effect.Effect<void> = Effect.suspend(() => {
     const underway = Array.from(this.underway)
     this.underway.clear()
+    for (const id of Array.from(this.taking.keys())) this.makeRoom(id)
     this.pending = Pending.empty
     return Effect.forEach(underway, ([id, { done, writer }]) => {
       const failure = new CheckpointFailed({ job: this.graph.name, id, reason: "COORDINATOR_SHUTDOWN", detail: "the job ended meanwhile" })

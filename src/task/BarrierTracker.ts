@@ -59,7 +59,11 @@ export const step = (state: State, event: Event): Step => {
       )
     }
     case "Abort":
-      return [{ ...state, pending: state.pending.map((each) => each.id === event.id ? { ...each, aborted: true } : each) }, []]
+      if (!state.pending.some((each) => each.id === event.id && !each.aborted)) return [state, []]
+      return [
+        { ...state, pending: state.pending.map((each) => each.id === event.id ? { ...each, aborted: true } : each) },
+        [{ _tag: "UnblockAll" }]
+      ]
     case "End":
       return settle({ ...state, ended: new Set(state.ended).add(event.channel) }, [])
     case "Timeout":

@@ -9,6 +9,7 @@
 import * as Effect from "effect/Effect"
 import type { CheckpointBarrier } from "../Checkpoint.js"
 import type { StreamEvent } from "../StreamElement.js"
+import { cancelCheckpointMarker } from "../StreamElement.js"
 import * as BarrierAligner from "./BarrierAligner.js"
 import * as BarrierTracker from "./BarrierTracker.js"
 import { InFlight } from "./InFlight.js"
@@ -49,8 +50,8 @@ export abstract class InputStreamTask extends StreamTask {
   protected recordsIn = 0
   /** the last checkpoint whose alignment is watched */
   private watched = 0
-  /** a checkpoint that is due once every channel has ended */
-  private awaitingEnds: CheckpointBarrier | undefined
+  /** the checkpoints that are due once every channel has ended */
+  private awaitingEnds: ReadonlyArray<CheckpointBarrier> = []
 
   constructor(env: TaskEnvironment) {
     super(env)
@@ -135,9 +136,12 @@ export abstract class InputStreamTask extends StreamTask {
         this.ended.add(channel)
         const aligned = this.align({ _tag: "End", channel })
         const due = this.awaitingEnds
-        if (due === undefined || this.ended.size < this.gate.channels.length) return aligned
-        this.awaitingEnds = undefined
-        return Effect.zipRight(typeof aligned === "string" ? Effect.void : aligned, this.triggerCheckpointOnBarrier(due))
+        if (due.length === 0 || this.ended.size < this.gate.channels.length) return aligned
+        this.awaitingEnds = []
+        return Effect.zipRight(
+          typeof aligned === "string" ? Effect.void : aligned,
+          Effect.forEach(due, this.triggerCheckpointOnBarrier, { discard: true })
+        )
       }
     }
   }
@@ -218,9 +222,14 @@ export abstract class InputStreamTask extends StreamTask {
 
   protected override abortAlignment(id: number): Effect.Effect<void, any> {
     return Effect.suspend(() => {
-      if (this.awaitingEnds?.id === id) this.awaitingEnds = undefined
+      const waited = this.awaitingEnds.some((due) => due.id === id)
+      this.awaitingEnds = this.awaitingEnds.filter((due) => due.id !== id)
       this.inFlight.forget(id)
-      return asEffect(this.align({ _tag: "Abort", id }))
+      const actions = this.barriers({ _tag: "Abort", id })
+      if (actions.length > 0) this.gate.unblockAll()
+      // CK-04: the abort may have reached those behind it before another barrier did, for which they would wait
+      if (waited || actions.length > 0) { for (const writer of this.chain.writers) writer.event(cancelCheckpointMarker(id)) }
+      return Effect.void
     })
   }
 
@@ -231,7 +240,7 @@ export abstract class InputStreamTask extends StreamTask {
       return Effect.as(
         this.underLock(Effect.suspend(() => {
           if (this.ended.size === this.gate.channels.length) return this.triggerCheckpointOnBarrier(barrier)
-          this.awaitingEnds = barrier
+          this.awaitingEnds = [...this.awaitingEnds, barrier]
           return Effect.void
         })),
         true

@@ -72,7 +72,7 @@ export class SourceStreamTask extends StreamTask {
   override readonly triggerCheckpointAsync = (barrier: CheckpointBarrier): Effect.Effect<boolean> =>
     Effect.suspend(() => {
       if (!this.isCheckpointable) return Effect.succeed(false)
-      if (barrier.kind._tag === "Savepoint" && barrier.kind.stop !== "no" && this.state === "running") {
+      if (barrier.kind._tag === "Savepoint" && barrier.kind.stop !== "no" && this.state !== "awaitingFinalCheckpoint") {
         this.stop ??= barrier
         this.parker.wake()
         return Effect.succeed(true)

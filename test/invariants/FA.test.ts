@@ -4,6 +4,7 @@ import { Cause, Effect, Exit, Fiber, Logger, LogLevel, Scope } from "effect"
 import type { Lifecycle, StreamOperator } from "sluice"
 import { Checkpoint, ConnectedStreams, DataStream, Job, StreamError } from "sluice"
 import { Harness } from "sluice/testing"
+import { turn } from "../../src/task/EventLoop.js"
 import type { OperatorChain } from "../../src/task/OperatorChain.js"
 import type { OperatorState } from "../../src/task/OperatorState.js"
 import type { Host } from "../../src/task/SubtaskCheckpoint.js"
@@ -19,6 +20,9 @@ const recording = () => {
 }
 
 const failureOf = <A, E>(exit: Exit.Exit<A, E>) => Exit.isFailure(exit) ? exit.cause : undefined
+
+/** waits until no asynchronous part is under way */
+const stored = (subtask: SubtaskCheckpoint) => Effect.iterate(0, { while: () => subtask.isPending, body: (n) => Effect.as(turn, n + 1) })
 
 describe("where it fails", () => {
   it.scoped("FA-01: restoring: it never runs, the cause is the user's, and all is cleaned up", () =>
@@ -327,6 +331,8 @@ describe("snapshots that fail", () => {
               cancel: () => void log.push(`release ${name}`)
             })
           }) as unknown as OperatorState,
+        captured: () => undefined,
+        over: () => {},
         keyGroups: { start: 0, end: 127 },
         responder: {
           writer: () => ({ write: () => Effect.dieMessage("not reached"), complete: () => Effect.void, abort: Effect.void }),
@@ -350,7 +356,7 @@ describe("snapshots that fail", () => {
   it.effect("FA-14: the snapshots that were taken before one fails are released", () =>
     Effect.gen(function*() {
       const { log, subtask, taken } = yield* checkpoints([Effect.void, "fails", Effect.void])
-      yield* subtask.awaitPending
+      yield* stored(subtask)
       expect(taken).toEqual(Exit.fail("no snapshot"))
       expect(log).toEqual(["release op2"])
     }))
@@ -358,14 +364,14 @@ describe("snapshots that fail", () => {
   it.effect("FA-15: the asynchronous part of one fails: the snapshots of all are released, and the checkpoint is declined once", () =>
     Effect.gen(function*() {
       const { log, subtask } = yield* checkpoints([Effect.void, Effect.fail("full"), Effect.void])
-      yield* subtask.awaitPending
+      yield* stored(subtask)
       expect(log).toEqual(["decline ASYNC_EXCEPTION", "release op2", "release op1", "release op0"])
     }))
 
   it.effect("FA-16: a failure while the task runs declines the checkpoint", () =>
     Effect.gen(function*() {
       const { log, subtask } = yield* checkpoints([Effect.fail("full")])
-      yield* subtask.awaitPending
+      yield* stored(subtask)
       expect(log).toEqual(["decline ASYNC_EXCEPTION", "release op0"])
     }))
 
@@ -381,7 +387,7 @@ describe("snapshots that fail", () => {
     Effect.gen(function*() {
       const own = new StreamError.CheckpointFailed({ job: "job", id: 1, reason: "EXPIRED", detail: "" })
       const { log, subtask } = yield* checkpoints([Effect.fail(own)])
-      yield* subtask.awaitPending
+      yield* stored(subtask)
       expect(log).toEqual(["decline EXPIRED", "release op0"])
     }))
 
@@ -394,7 +400,7 @@ describe("snapshots that fail", () => {
       })
       const { log } = yield* Effect.gen(function*() {
         const made = yield* checkpoints([Effect.fail("full")], () => Effect.die(error))
-        yield* made.subtask.awaitPending
+        yield* stored(made.subtask)
         return made
       }).pipe(Effect.provide(Logger.replace(Logger.defaultLogger, logger)), Logger.withMinimumLogLevel(LogLevel.Debug))
       expect(unhandled).toEqual([error])

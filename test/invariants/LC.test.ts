@@ -661,6 +661,7 @@ describe("steps of input", () => {
       () => Object.assign(chain, nothing) as unknown as OperatorChain,
       () => 0,
       () => step(++steps),
+      () => undefined,
       () => false
     )
     return { slices, parker, steps: () => steps }

@@ -34,6 +34,7 @@ const loop = (
     () => whole,
     () => 0,
     () => step(++steps),
+    () => undefined,
     () => false
   )
   return { slices, parker, lock, steps: () => steps }
