@@ -68,8 +68,12 @@ export interface Options {
   readonly maxParallelism?: number | undefined
   /** whether the chain is generated code; default true */
   readonly codegen?: boolean | undefined
-  /** whether the task waits for a final checkpoint after the end of its input; default false */
+  /** whether the task waits for a final checkpoint after the end of its input, as in a job with checkpoints; default false */
   readonly finalCheckpoint?: boolean | undefined
+  /** where the clock begins, milliseconds since the epoch; default 0 */
+  readonly time?: number | undefined
+  /** names the attempt, for sinks that keep those of several apart; default "harness" */
+  readonly attemptId?: string | undefined
   /** sees every step of the life cycle; what it throws fails the step */
   readonly observe?: ((event: LifecycleEvent) => void) | undefined
 }
@@ -81,7 +85,7 @@ export interface Options {
  * @category models
  */
 export interface Harness<Out, E> {
-  /** steps the clock, which begins at 0; timers and sleepers wake one time after the other */
+  /** steps the clock; timers and sleepers wake one time after the other */
   readonly advanceProcessingTime: (duration: Duration.DurationInput) => Effect.Effect<void, E>
   /** takes a checkpoint; ids must grow */
   readonly snapshot: (id: number) => Effect.Effect<OperatorSnapshot, E | CheckpointFailed>
@@ -218,7 +222,13 @@ const make = <Out, E, R>(
   Effect.gen(function*() {
     const { maxParallelism = 128, parallelism = 1, subtask = 0 } = options
     const stream = inputs.some((input) => built.edges.some(({ node }) => node === input)) ? map(built, (value) => value) : built
-    const resolved = JobOptions.resolve({ batchSize: 1, maxParallelism, codegen: options.codegen })
+    const resolved = JobOptions.resolve({
+      batchSize: 1,
+      maxParallelism,
+      codegen: options.codegen,
+      // the test is the coordinator: the interval is nobody's
+      ...options.finalCheckpoint === true ? { checkpoint: { interval: "1 second" } } : {}
+    })
     const graph = yield* Either.match(JobGraphs.make("harness", stream.edges.map(({ node }) => node), resolved), {
       onLeft: Effect.fail,
       onRight: Effect.succeed
@@ -230,7 +240,7 @@ const make = <Out, E, R>(
       ? undefined
       : yield* StateAssignment.make({ ...graph, vertices: [vertex] }, yield* storeOf(restore), restore.metadata.id, true)
 
-    const clock = new SteppingClock()
+    const clock = new SteppingClock(options.time)
     const channels = inputs.map(() => new Channel())
     const out = new Channel()
     const given: Array<StreamElement<Out>> = []
@@ -249,8 +259,8 @@ const make = <Out, E, R>(
       subtask,
       maxParallelism,
       attempt: 0,
-      attemptId: "harness",
-      options: { ...resolved, checkpoint: undefined },
+      attemptId: options.attemptId ?? "harness",
+      options: resolved,
       inputs: channels.map((channel) => [channel]),
       outputs: vertex.outputs.map(() => [out]),
       restore: assignment?.restore(vertex, subtask) ?? (() => undefined),
@@ -373,6 +383,10 @@ const make = <Out, E, R>(
           })
           if (channels.every((channel) => ended.has(channel))) yield* task.triggerCheckpointAsync(barrierOf(id))
           for (const channel of channels) if (!ended.has(channel)) channel.put(barrierOf(id))
+          yield* settled
+          const taken = events.some(({ checkpointId, phase }) => phase === "snapshotState" && checkpointId === id)
+          // what makes it durable may be out with a disk
+          for (let n = 0; taken && n < MAX_TURNS && !(yield* Deferred.isDone(waiting)); n++) yield* turn
           yield* settled
           if (!(yield* Deferred.isDone(waiting))) {
             yield* Deferred.fail(waiting, refuse(id, "TASK_NOT_READY", `the task is ${task.state}, and takes no checkpoint`))
