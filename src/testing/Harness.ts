@@ -242,6 +242,12 @@ const make = <Out, E, R>(
 
     const clock = new SteppingClock(options.time)
     const channels = inputs.map(() => new Channel())
+    // united inputs are one to the operator
+    const gates: Array<Array<Channel>> = []
+    inputs.forEach((node, i) => {
+      const edge = vertex.inputs.find(({ from }) => graph.vertices[from].chain[0].node === node)!
+      gates[edge.input] = [...gates[edge.input] ?? [], channels[i]]
+    })
     const out = new Channel()
     const given: Array<StreamElement<Out>> = []
     const sides = new Map<string, Array<StreamRecord<any>>>()
@@ -261,7 +267,7 @@ const make = <Out, E, R>(
       attempt: 0,
       attemptId: options.attemptId ?? "harness",
       options: resolved,
-      inputs: channels.map((channel) => [channel]),
+      inputs: gates,
       outputs: vertex.outputs.map(() => [out]),
       restore: assignment?.restore(vertex, subtask) ?? (() => undefined),
       restoredId: assignment?.checkpointId ?? 0,

@@ -1,0 +1,11 @@
+/**
+ * Kits that hold parts of one's own to the laws of the life cycle: operators, sources, sinks, state backends, checkpoint storages.
+ *
+ * Each runs random scripts against a part, fails with `LawBroken` and the shortest script that shows it, and is one Effect: the body of a test.
+ *
+ * @since 0.1.0
+ */
+export type { RunOptions, Values } from "./laws/check.js"
+export { LawBroken } from "./laws/LawBroken.js"
+export { operator, twoInputOperator } from "./laws/operator.js"
+export type { OperatorOptions } from "./laws/operator.js"

@@ -1,0 +1,213 @@
+/**
+ * Broken parts, each with one bug that people write: what a law kit is for. Beside each kind stands the part without the bug.
+ */
+import { Effect, Schema } from "effect"
+import type { StreamOperator as Contract } from "sluice"
+import { Watermark } from "sluice"
+
+type Operator<In, Out> = Contract.Operator<In, Out>
+type TwoInput<A, B, Out> = Contract.TwoInputStreamOperator<A, B, Out>
+
+// ------------------------------------------------------------------------------------------------------------------ operators
+
+type BufferBug =
+  | "none"
+  | "forgets its buffer in the snapshot"
+  | "emits from close"
+  | "emits from close when canceled"
+  | "drops its buffer at finish"
+
+/** hands records on in pairs */
+export const pairs = (bug: BufferBug): Effect.Effect<Operator<number, readonly [number, number]>> =>
+  Effect.sync(() => {
+    let buffer: Array<number> = []
+    let state: Contract.OperatorListState<number>
+    let out: Contract.Output<readonly [number, number]>
+    let finished = false
+    return {
+      setup: (ctx) => {
+        out = ctx.out
+      },
+      initializeState: (ctx) => {
+        state = ctx.list("buffer", Schema.Number)
+        buffer = state.get().slice()
+      },
+      processElement: ({ value, timestamp }, out) => {
+        buffer.push(value)
+        if (buffer.length < 2) return
+        out.emit([buffer[0], buffer[1]], timestamp)
+        buffer = []
+      },
+      snapshotState: () => state.set(bug === "forgets its buffer in the snapshot" ? [] : buffer.slice()),
+      finish: (out) => {
+        finished = true
+        if (bug === "drops its buffer at finish" || bug === "emits from close") return
+        if (buffer.length === 1) out.emit([buffer[0], -1], undefined)
+      },
+      close: Effect.sync(() => {
+        if (bug === "emits from close" && buffer.length === 1) out.emit([buffer[0], -1], undefined)
+        if (bug === "emits from close when canceled" && !finished && buffer.length === 1) out.emit([buffer[0], -1], undefined)
+      })
+    }
+  })
+
+/** acquires something in `open` */
+export const acquiring = (bug: "none" | "does not release" | "releases twice" | "releases in finish") => {
+  let held = 0
+  const release = Effect.sync(() => void held--)
+  const operator: Effect.Effect<Operator<number, number>> = Effect.sync(() => ({
+    open: Effect.acquireRelease(
+      Effect.sync(() => void held++),
+      () => bug === "none" || bug === "releases twice" ? release : Effect.void
+    ),
+    processElement: ({ timestamp, value }, out) => out.emit(value, timestamp),
+    finish: () => bug === "releases in finish" ? release : undefined,
+    close: bug === "releases twice" ? release : Effect.void
+  }))
+  return { operator, resources: Effect.sync(() => held) }
+}
+
+type DelayBug =
+  | "none"
+  | "forwards the watermark first"
+  | "fires a timer late"
+  | "loses its timers on restore"
+  | "fires its timers twice"
+  | "fires after finish"
+
+/** gives each record back when event time has reached twice its timestamp, by timers of its own */
+export const delaying = (bug: DelayBug): Effect.Effect<Operator<number, number>> =>
+  Effect.sync(() => {
+    let due: Array<{ readonly at: number; readonly value: number }> = []
+    let state: Contract.OperatorListState<{ readonly at: number; readonly value: number }>
+    const late = bug === "fires a timer late" ? 5 : 0
+    const fire = (watermark: number, out: Contract.Output<number>) => {
+      const now = due.filter(({ at }) => at + late <= watermark).sort((a, b) => a.at - b.at)
+      if (bug !== "fires its timers twice" || watermark === Watermark.MAX) due = due.filter(({ at }) => at + late > watermark)
+      for (const { at, value } of now) out.emit(value, at)
+    }
+    return {
+      initializeState: (ctx) => {
+        state = ctx.list("due", Schema.Struct({ at: Schema.Number, value: Schema.Number }))
+        due = bug === "loses its timers on restore" ? [] : state.get().slice()
+      },
+      processElement: ({ timestamp = 0, value }) => void due.push({ at: timestamp * 2, value }),
+      processWatermark: (watermark, out) => {
+        if (bug === "forwards the watermark first") out.emitWatermark(watermark)
+        if (bug !== "fires after finish" || watermark !== Watermark.MAX) fire(watermark, out)
+        if (bug !== "forwards the watermark first") out.emitWatermark(watermark)
+      },
+      finish: (out) => bug === "fires after finish" ? fire(Watermark.MAX, out) : undefined,
+      snapshotState: () => state.set(due.slice())
+    }
+  })
+
+type WatermarkBug =
+  | "none"
+  | "emits a regressing watermark"
+  | "runs ahead of its input"
+  | "keeps the last watermark to itself"
+  | "forwards it twice at the end"
+
+/** hands everything on */
+export const forwarding = (bug: WatermarkBug): Effect.Effect<Operator<number, number>> =>
+  Effect.sync(() => ({
+    processElement: ({ timestamp, value }, out) => out.emit(value, timestamp),
+    processWatermark: (watermark, out) => {
+      if (bug === "keeps the last watermark to itself" && watermark === Watermark.MAX) return
+      out.emitWatermark(bug === "runs ahead of its input" && watermark !== Watermark.MAX ? watermark + 1 : watermark)
+      if (bug === "forwards it twice at the end" && watermark === Watermark.MAX) out.emitWatermark(watermark)
+      if (bug === "emits a regressing watermark" && watermark % 7 === 6) out.emitWatermark(watermark - 3)
+    }
+  }))
+
+const shared = { count: 0 }
+
+/** numbers records */
+export const numbering = (bug: "none" | "keeps its state in a module variable" | "keeps its state in the factory's closure") => {
+  let outer = 0
+  const operator: Effect.Effect<Operator<number, string>> = Effect.sync(() => {
+    let count = 0
+    let state: Contract.OperatorListState<number>
+    const next = () =>
+      bug === "keeps its state in a module variable"
+        ? shared.count++
+        : bug === "keeps its state in the factory's closure"
+        ? outer++
+        : count++
+    return {
+      initializeState: (ctx) => {
+        state = ctx.list("count", Schema.Number)
+        count = state.get()[0] ?? 0
+      },
+      processElement: ({ timestamp, value }, out) => out.emit(`${next()}: ${value}`, timestamp),
+      snapshotState: () => state.set([count])
+    }
+  })
+  return operator
+}
+
+/** counts by key */
+export const counting = (
+  bug: "none" | "counts all keys as one" | "keeps counts outside of keyed state"
+): Effect.Effect<Operator<number, string>> =>
+  Effect.sync(() => {
+    let table: any
+    let keys: Contract.KeyContext
+    const outside = new Map<unknown, number>()
+    let all: Contract.OperatorListState<number>
+    let total = 0
+    return {
+      initializeState: (ctx) => {
+        keys = ctx.keys
+        table = ctx.table("counts", Schema.Number)
+        all = ctx.list("total", Schema.Number)
+        total = all.get()[0] ?? 0
+      },
+      processElement: ({ timestamp, value }, out) => {
+        const pane = table.only
+        const before = bug === "counts all keys as one" ? total : bug === "keeps counts outside of keyed state"
+          ? outside.get(keys.mapKey) ?? 0
+          : table.entry(pane, null, keys.mapKey)?.value ?? 0
+        total++
+        outside.set(keys.mapKey, before + 1)
+        table.set(pane, null, keys.mapKey, before + 1)
+        out.emit(`${keys.mapKey}: ${before + 1} with ${value}`, timestamp)
+      },
+      snapshotState: () => all.set([total])
+    }
+  })
+
+/** fails while it closes, as if nothing else had */
+export const failing = (bug: "none" | "hangs in close"): Effect.Effect<Operator<number, number>> =>
+  Effect.sync(() => ({
+    processElement: ({ timestamp, value }, out) => out.emit(value, timestamp),
+    close: bug === "hangs in close" ? Effect.never : Effect.void
+  }))
+
+type JoinBug = "none" | "ends its input twice" | "ends event time with its first input" | "forgets its left side in the snapshot"
+
+/** gathers the left side until it ends, and then hands it on as one; the right side goes through */
+export const gathering = (bug: JoinBug): Effect.Effect<TwoInput<number, string, string>> =>
+  Effect.sync(() => {
+    let left: Array<number> = []
+    let ended = 0
+    let state: Contract.OperatorListState<number>
+    return {
+      initializeState: (ctx) => {
+        state = ctx.list("left", Schema.Number)
+        left = state.get().slice()
+      },
+      processElement1: ({ value }) => void left.push(value),
+      processElement2: ({ timestamp, value }, out) => out.emit(value, timestamp),
+      endInput: (out, input) => {
+        ended++
+        if (bug === "ends event time with its first input" && ended === 1) out.emitWatermark(Watermark.MAX)
+        if (input !== 1) return
+        if (left.length > 0) out.emit(left.join("+"), undefined)
+        // whoever restores it ends the input again
+        if (bug !== "ends its input twice") left = []
+      },
+      snapshotState: () => state.set(bug === "forgets its left side in the snapshot" ? [] : left.slice())
+    }
+  })
