@@ -3,7 +3,8 @@
  */
 import { Effect, Schema } from "effect"
 import type { StreamOperator as Contract } from "sluice"
-import { Watermark } from "sluice"
+import { DataSink, DataSource, Watermark } from "sluice"
+import type { Laws } from "sluice/testing"
 
 type Operator<In, Out> = Contract.Operator<In, Out>
 type TwoInput<A, B, Out> = Contract.TwoInputStreamOperator<A, B, Out>
@@ -211,3 +212,185 @@ export const gathering = (bug: JoinBug): Effect.Effect<TwoInput<number, string, 
       snapshotState: () => state.set(bug === "forgets its left side in the snapshot" ? [] : left.slice())
     }
   })
+
+// ------------------------------------------------------------------------------------------------------------------ sinks
+
+export type SinkBug =
+  | "none"
+  | "commits too early"
+  | "commits twice"
+  | "forgets what is pending"
+  | "forgets the records in hand"
+  | "leaves temporary files visible"
+  | "leaves what dead attempts wrote"
+  | "removes what the checkpoint holds"
+  | "names transactions alike in every attempt"
+  | "makes nothing durable before the commit"
+  | "commits when it closes"
+
+/** a directory of files, each a transaction, written aside and renamed */
+export const directory = (bug: SinkBug): Laws.SinkUnderTest<number> => {
+  const aside = new Map<string, ReadonlyArray<number>>()
+  const visible = new Map<string, ReadonlyArray<number>>()
+  const commit = (name: string) =>
+    Effect.sync(() => {
+      const values = aside.get(name)
+      if (bug === "commits twice" && values === undefined && visible.has(name)) visible.set(`${name} again`, visible.get(name)!)
+      if (values === undefined) return
+      visible.set(name, values)
+      aside.delete(name)
+    })
+  const sink = DataSink.transactional({
+    name: "directory",
+    open: ({ attemptId }) =>
+      Effect.acquireRelease(
+        Effect.sync(() => {
+          let count = 0
+          let values: Array<number> = []
+          let before: ReadonlyArray<string> = []
+          const nameOf = (n: number) => bug === "names transactions alike in every attempt" ? `${n}` : `${attemptId}/${n}`
+          const memory = new Map<string, ReadonlyArray<number>>()
+          return {
+            writing: () => ({ name: nameOf(count), values }),
+            write: (value: number) => {
+              values.push(value)
+              aside.set(`${nameOf(count)}.writing`, values)
+            },
+            prepare: () => {
+              const name = nameOf(count++)
+              const taken = bug === "forgets the records in hand" ? values.slice(0, -1) : values
+              values = []
+              const committables = bug === "forgets what is pending" ? before : taken.length === 0 ? [] : [name]
+              before = [name]
+              memory.set(name, taken)
+              return {
+                committables,
+                persist: Effect.sync(() => {
+                  aside.delete(`${name}.writing`)
+                  if (bug === "makes nothing durable before the commit" || taken.length === 0) return
+                  if (bug === "commits too early") visible.set(name, taken)
+                  else aside.set(name, taken)
+                })
+              }
+            },
+            commit: (name: string) => {
+              if (bug === "makes nothing durable before the commit" && memory.has(name)) aside.set(name, memory.get(name)!)
+              return commit(name)
+            }
+          }
+        }),
+        (writer) =>
+          Effect.sync(() => {
+            const { name, values } = writer.writing()
+            aside.delete(`${name}.writing`)
+            if (bug === "commits when it closes" && values.length > 0) visible.set(name, values)
+          })
+      ),
+    recover: (restored) =>
+      Effect.sync(() => {
+        if (bug === "leaves what dead attempts wrote") return
+        for (const name of aside.keys()) if (bug === "removes what the checkpoint holds" || !restored.includes(name)) aside.delete(name)
+      })
+  })
+  return {
+    sink,
+    visible: Effect.sync(() => [
+      ...Array.from(visible.values()).flat(),
+      ...bug === "leaves temporary files visible" ? Array.from(aside.values()).flat() : []
+    ]),
+    leftovers: Effect.sync(() => Array.from(aside.keys()))
+  }
+}
+
+/** a plain sink that hands on what it gathered */
+export const gatheringSink = (bug: "none" | "does not flush" | "writes what nobody wrote"): Laws.SinkUnderTest<number> => {
+  const visible: Array<number> = []
+  return {
+    sink: DataSink.make({
+      name: "gathering",
+      open: () =>
+        Effect.sync(() => {
+          let values: Array<number> = []
+          return {
+            write: (value: number) => void values.push(value),
+            flush: Effect.sync(() => {
+              if (bug === "does not flush") return
+              visible.push(...values.map((value) => bug === "writes what nobody wrote" ? value + 100 : value))
+              values = []
+            })
+          }
+        })
+    }),
+    visible: Effect.sync(() => visible.slice())
+  }
+}
+
+// ------------------------------------------------------------------------------------------------------------------ sources
+
+export type SourceBug =
+  | "none"
+  | "repeats a record after a restore"
+  | "skips a record after a restore"
+  | "gives the position of the batch before"
+  | "gives more than was asked for"
+  | "gives a position that cannot be stored"
+  | "never ends a fetch"
+  | "cannot be interrupted in a fetch"
+  | "says that there is more for ever"
+  | "drops what the last fetch brought"
+  | "shuffles its splits"
+  | "does not close its readers"
+
+/** reads numbers, a few at a time */
+export const counted = (bug: SourceBug) => {
+  let held = 0
+  let listings = 0
+  const source = DataSource.make({
+    name: "counted",
+    splits: Effect.sync(() => bug === "shuffles its splits" && listings++ % 2 === 1 ? [20, 10] : [10, 20]),
+    read: (from: number, position: unknown) =>
+      Effect.gen(function*() {
+        yield* Effect.acquireRelease(
+          Effect.sync(() => void held++),
+          () => bug === "does not close its readers" ? Effect.void : Effect.sync(() => void held--)
+        )
+        const end = from + 9
+        const shift = bug === "repeats a record after a restore" ? -1 : bug === "skips a record after a restore" ? 1 : 0
+        let next = typeof position === "number" ? Math.max(from, position + shift) : from
+        let ready = 0
+        return {
+          poll: (max: number) => {
+            const size = bug === "gives more than was asked for" ? ready : Math.min(max, ready)
+            if (size === 0) return undefined
+            const before = next
+            const values = Array.from({ length: size }, (_, i) => before + i)
+            next += size
+            ready -= size
+            const position = bug === "gives the position of the batch before"
+              ? before
+              : bug === "gives a position that cannot be stored"
+              ? () => next
+              : next
+            return {
+              values,
+              position: position as unknown,
+              timestamps: values.map((value) => value * 10)
+            }
+          },
+          fetch: Effect.suspend(() => {
+            const left = end - next - ready
+            if (left <= 0) {
+              if (bug === "says that there is more for ever") return Effect.succeed(true)
+              return bug === "never ends a fetch" ? Effect.never : Effect.succeed(false)
+            }
+            ready += Math.min(left, 3)
+            if (bug === "drops what the last fetch brought" && left <= 3) return Effect.succeed(false)
+            return bug === "cannot be interrupted in a fetch"
+              ? Effect.as(Effect.onInterrupt(Effect.sleep(1), () => Effect.sleep(1000)), true)
+              : Effect.succeed(true)
+          })
+        }
+      })
+  })
+  return { source, resources: Effect.sync(() => held) }
+}
