@@ -6,6 +6,8 @@
  * @since 0.1.0
  */
 export type { RunOptions, Values } from "./laws/check.js"
+export { checkpointStorage } from "./laws/checkpointStorage.js"
+export type { CheckpointStorageOptions } from "./laws/checkpointStorage.js"
 export { LawBroken } from "./laws/LawBroken.js"
 export { operator, twoInputOperator } from "./laws/operator.js"
 export type { OperatorOptions } from "./laws/operator.js"
@@ -13,3 +15,4 @@ export { sink } from "./laws/sink.js"
 export type { SinkOptions, SinkUnderTest } from "./laws/sink.js"
 export { source } from "./laws/source.js"
 export type { SourceOptions } from "./laws/source.js"
+export { stateBackend } from "./laws/stateBackend.js"

@@ -6,7 +6,7 @@
 import * as Cause from "effect/Cause"
 import * as Effect from "effect/Effect"
 import * as FC from "effect/FastCheck"
-import * as Scope from "effect/Scope"
+import type * as Scope from "effect/Scope"
 import type { DataSink } from "../../DataSink.js"
 import type { DataStream } from "../../language/DataStream.js"
 import { transform } from "../../language/DataStream.js"

@@ -1,10 +1,13 @@
 /**
  * Broken parts, each with one bug that people write: what a law kit is for. Beside each kind stands the part without the bug.
  */
-import { Effect, Schema } from "effect"
-import type { StreamOperator as Contract } from "sluice"
-import { DataSink, DataSource, Watermark } from "sluice"
+import { Context, Effect, Layer, Schema, Scope } from "effect"
+import type { Checkpoint, KeyGroup, StreamOperator as Contract } from "sluice"
+import { CheckpointStorage, DataSink, DataSource, StateBackend, Watermark } from "sluice"
 import type { Laws } from "sluice/testing"
+import type { Codec } from "../../../src/state/Codec.js"
+import type { Pane } from "../../../src/state/StateTable.js"
+import { StateTable } from "../../../src/state/StateTable.js"
 
 type Operator<In, Out> = Contract.Operator<In, Out>
 type TwoInput<A, B, Out> = Contract.TwoInputStreamOperator<A, B, Out>
@@ -393,4 +396,144 @@ export const counted = (bug: SourceBug) => {
       })
   })
   return { source, resources: Effect.sync(() => held) }
+}
+
+// ------------------------------------------------------------------------------------------------------------------ checkpoint storages
+
+export type StorageBug =
+  | "lists an incomplete checkpoint"
+  | "ignores abort"
+  | "allows two writers"
+  | "returns altered bytes"
+  | "keeps the writer's buffer"
+  | "does not compare checksums"
+  | "forgets ids that were aborted"
+  | "forgets that a run has finished"
+  | "lists the oldest first"
+  | "keeps what it discards"
+  | "gives all jobs one store"
+
+/** a storage in memory with a bug */
+export const storage = (bug: StorageBug): Layer.Layer<CheckpointStorage.CheckpointStorage> =>
+  Layer.map(CheckpointStorage.layerMemory, (context) => {
+    const memory = Context.get(context, CheckpointStorage.CheckpointStorage)
+    const stores = new Map<string, CheckpointStorage.CheckpointStore>()
+    const broken = (store: CheckpointStorage.CheckpointStore): CheckpointStorage.CheckpointStore => {
+      const begun = new Set<number>()
+      const handles = new Map<string, Checkpoint.StateHandle>()
+      return {
+        ...store,
+        begin: (id) =>
+          Effect.map(store.begin(id), (writer) => {
+            begun.add(id)
+            return {
+              ...writer,
+              abort: bug === "ignores abort" ? Effect.void : writer.abort,
+              write: (file, body) => {
+                const kept: Array<Uint8Array> = []
+                return Effect.tap(
+                  writer.write(file, (append) =>
+                    bug !== "keeps the writer's buffer" ? body(append) : Effect.zipLeft(
+                      body((bytes) => Effect.sync(() => void kept.push(bytes))),
+                      Effect.forEach(kept, append)
+                    )),
+                  (handle) => Effect.sync(() => void handles.set(`${id}/${file}`, handle))
+                )
+              }
+            }
+          }),
+        list: Effect.map(store.list, (ids) =>
+          bug === "lists an incomplete checkpoint"
+            ? Array.from(new Set([...begun, ...ids])).sort((a, b) => b - a)
+            : bug === "lists the oldest first"
+            ? Array.from(ids).reverse()
+            : ids),
+        read: (id, handle) =>
+          Effect.map(
+            store.read(id, bug === "does not compare checksums" ? handles.get(`${id}/${handle.file}`) ?? handle : handle),
+            (bytes) => bug === "returns altered bytes" ? bytes.map((byte) => byte ^ 1) : bytes
+          ),
+        discard: bug === "keeps what it discards" ? () => Effect.void : store.discard,
+        highestId: bug === "forgets ids that were aborted" ? Effect.map(store.list, ([id = 0]) => id) : store.highestId,
+        finished: bug === "forgets that a run has finished" ? Effect.succeed(undefined) : store.finished
+      }
+    }
+    return Context.make(CheckpointStorage.CheckpointStorage, {
+      open: (job) => {
+        if (bug === "gives all jobs one store") return Effect.map(memory.open(job.replace("-other", "")), broken)
+        if (bug !== "allows two writers") return Effect.map(memory.open(job), broken)
+        return Effect.gen(function*() {
+          const store = stores.get(job) ?? (yield* Scope.extend(memory.open(job), yield* Scope.make()))
+          stores.set(job, store)
+          return store
+        })
+      }
+    })
+  })
+
+// ------------------------------------------------------------------------------------------------------------------ state backends
+
+export type BackendBug =
+  | "forgets deletes"
+  | "mixes namespaces"
+  | "shares state over subtasks"
+  | "shares state over names"
+  | "shares state over operators"
+  | "shows later writes in a snapshot"
+  | "takes a dropped namespace from open snapshots"
+  | "restores the keys of other subtasks"
+  | "loses namespaces on restore"
+  | "takes keys of different types for one"
+
+/** a backend on the heap with a bug */
+export const backend = (bug: BackendBug): Layer.Layer<never> => {
+  class Broken<V> extends StateTable<V> {
+    override entry(pane: Pane<V>, namespace: KeyGroup.MapKey, key: KeyGroup.MapKey) {
+      return bug === "shows later writes in a snapshot" ? pane.get(key) : super.entry(pane, namespace, key)
+    }
+    override set(pane: Pane<V>, namespace: KeyGroup.MapKey, key: KeyGroup.MapKey, value: V) {
+      super.set(pane, namespace, bug === "takes keys of different types for one" ? String(key) : key, value)
+    }
+    override delete(pane: Pane<V>, namespace: KeyGroup.MapKey, key: KeyGroup.MapKey) {
+      if (bug !== "forgets deletes") super.delete(pane, namespace, key)
+    }
+    override pane(namespace: KeyGroup.MapKey) {
+      return super.pane(bug === "mixes namespaces" && namespace === 20 ? 10 : namespace)
+    }
+    override paneOrNew(namespace: KeyGroup.MapKey) {
+      return super.paneOrNew(bug === "mixes namespaces" && namespace === 20 ? 10 : namespace)
+    }
+    override drop(namespace: KeyGroup.MapKey) {
+      if (bug === "takes a dropped namespace from open snapshots") this.pane(namespace)?.clear()
+      super.drop(namespace)
+    }
+    override load(chunk: Uint8Array, accept: (key: KeyGroup.MapKey) => boolean) {
+      if (bug === "restores the keys of other subtasks") return super.load(chunk, () => true)
+      if (bug !== "loses namespaces on restore") return super.load(chunk, accept)
+      const whole = new StateTable(this.codec)
+      whole.load(chunk, accept)
+      for (const pane of whole.panes.values()) for (const [key, { value }] of pane) this.set(this.only, null, key, value)
+    }
+  }
+  return Layer.sync(StateBackend.StateBackend, () => {
+    const tables = new Map<string, StateTable<any>>()
+    return {
+      open: ({ job, subtask, uid }: { readonly job: string; readonly subtask: number; readonly uid: string }) =>
+        Effect.succeed({
+          table: <V>(name: string, codec: Codec<V>): StateTable<V> => {
+            const shared = bug === "shares state over subtasks"
+              ? [job, uid, name]
+              : bug === "shares state over names"
+              ? [job, uid, subtask]
+              : bug === "shares state over operators"
+              ? [job, subtask, name]
+              : undefined
+            if (shared === undefined) return new Broken(codec)
+            const table = tables.get(shared.join("/")) ?? new Broken(codec)
+            tables.set(shared.join("/"), table)
+            return table
+          }
+        })
+    }
+  }) as unknown as Layer.Layer<never>
 }
