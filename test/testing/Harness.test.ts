@@ -8,6 +8,7 @@ import {
   OutputTag,
   State,
   StreamElement,
+  type StreamOperator,
   Watermark,
   WatermarkStrategy,
   Window,
@@ -210,6 +211,31 @@ describe("Harness.oneInput", () => {
       assert.deepStrictEqual(yield* h.finish, { _tag: "finished", stopped: false })
     }))
 
+  it.scoped("the clock begins where it is told to, and a snapshot waits for what is slow", () =>
+    Effect.gen(function*() {
+      const h = yield* Harness.oneInput((input: Numbers) =>
+        DataStream.transform(
+          input,
+          "slow",
+          Effect.sync((): StreamOperator.StreamOperator<number, string> => {
+            let name = ""
+            let now = () => 0
+            return {
+              setup: (ctx) => {
+                name = `${ctx.attemptId} ${ctx.checkpointing}`
+                now = ctx.processingTime.now
+              },
+              processElement: (_, out) => out.emit(`${name} ${now()}`, undefined),
+              snapshotState: ({ defer }) => defer(Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 30))))
+            }
+          })
+        ), { time: 5_000, attemptId: "second", finalCheckpoint: true })
+      yield* h.advanceProcessingTime(10)
+      yield* h.element(1)
+      assert.deepStrictEqual(yield* h.values, ["second true 5010"])
+      assert.strictEqual((yield* h.snapshot(1)).metadata.id, 1)
+    }))
+
   it.scoped("event time of the pipeline's own", () =>
     Effect.gen(function*() {
       const h = yield* Harness.oneInput((input: Numbers) =>
@@ -252,6 +278,17 @@ describe("Harness.twoInput", () => {
       const again = yield* Harness.twoInput(joined, { restore: snapshot })
       yield* again.element2(3, 5)
       assert.deepStrictEqual(yield* again.values, ["xyz/3"])
+    }))
+
+  it.scoped("inputs that are united are one", () =>
+    Effect.gen(function*() {
+      const h = yield* Harness.twoInput((a: Numbers, b: Numbers) => DataStream.union(a, b).pipe(DataStream.map((n) => n)))
+      yield* h.element1(1)
+      yield* h.element2(2)
+      yield* h.watermark1(9)
+      yield* h.watermark2(5)
+      assert.deepStrictEqual(yield* h.output, [record(1, undefined), record(2, undefined), Watermark.make(5)])
+      assert.deepStrictEqual(yield* h.finish, { _tag: "finished", stopped: false })
     }))
 
   it.scoped("LC-14: each input ends once, and the task after both", () =>

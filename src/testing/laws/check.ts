@@ -32,6 +32,8 @@ export interface RunOptions {
   readonly seed?: number | undefined
   /** a script of a seed, as `LawBroken` names it */
   readonly path?: string | undefined
+  /** whether a script that breaks a law is made shorter; default true */
+  readonly shrink?: boolean | undefined
   /** how long a step may take, in milliseconds of real time; default 5000 */
   readonly deadline?: number | undefined
 }
@@ -156,6 +158,7 @@ export const check = <T, R>(
       return FC.check(property, {
         seed,
         numRuns: options.numRuns ?? options.runs,
+        endOnFailure: options.shrink === false,
         ...options.path === undefined ? {} : { path: options.path }
       })
     })

@@ -20,7 +20,7 @@ export const caught = <R>(
   Effect.gen(function*() {
     const found: Array<Laws.LawBroken> = []
     for (const seed of seeds) {
-      const broken = yield* Effect.flip(run({ seed })).pipe(
+      const broken = yield* Effect.flip(run({ seed, shrink: seed === seeds[0] })).pipe(
         Effect.catchAll(() => Effect.dieMessage(`${name}: not found with seed ${seed}`))
       )
       assert.include(laws, broken.law, `${name}, seed ${seed}: ${broken.message}`)
