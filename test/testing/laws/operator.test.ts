@@ -1,5 +1,6 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Effect, Schema } from "effect"
+import { DataStream } from "sluice"
 import { Laws } from "sluice/testing"
 import { afterAll } from "vitest"
 import { caught, printTable } from "./caught.js"
@@ -97,6 +98,16 @@ describe("Laws.operator lets pass", () => {
 })
 
 describe("LawBroken", () => {
+  it.effect("a failure that nobody planted is one too", () =>
+    Effect.gen(function*() {
+      const failing = (input: DataStream.DataStream<number>) =>
+        DataStream.tap(input, (n) => n > 5 ? Effect.fail(`${n} is too much`) : undefined)
+      const broken = yield* Effect.flip(Laws.operator(failing, numbers, { seed: 1 }))
+      assert.deepStrictEqual([broken.law, broken.script, broken.expected], ["O0", "element 6@0, finish", "no failure"])
+      assert.include(broken.found, "6 is too much")
+      yield* Laws.operator(failing, numbers.pipe(Schema.lessThan(6)), { seed: 1 })
+    }))
+
   it.effect("names the script, and how to run it again", () =>
     Effect.gen(function*() {
       const run = (options: Laws.RunOptions) => Laws.operator(mutants.pairs("forgets its buffer in the snapshot"), numbers, options)
