@@ -68,8 +68,12 @@ export interface Options {
   readonly maxParallelism?: number | undefined
   /** whether the chain is generated code; default true */
   readonly codegen?: boolean | undefined
-  /** whether the task waits for a final checkpoint after the end of its input; default false */
+  /** whether the task waits for a final checkpoint after the end of its input, as in a job with checkpoints; default false */
   readonly finalCheckpoint?: boolean | undefined
+  /** where the clock begins, milliseconds since the epoch; default 0 */
+  readonly time?: number | undefined
+  /** names the attempt, for sinks that keep those of several apart; default "harness" */
+  readonly attemptId?: string | undefined
   /** sees every step of the life cycle; what it throws fails the step */
   readonly observe?: ((event: LifecycleEvent) => void) | undefined
 }
@@ -81,7 +85,7 @@ export interface Options {
  * @category models
  */
 export interface Harness<Out, E> {
-  /** steps the clock, which begins at 0; timers and sleepers wake one time after the other */
+  /** steps the clock; timers and sleepers wake one time after the other */
   readonly advanceProcessingTime: (duration: Duration.DurationInput) => Effect.Effect<void, E>
   /** takes a checkpoint; ids must grow */
   readonly snapshot: (id: number) => Effect.Effect<OperatorSnapshot, E | CheckpointFailed>
@@ -220,7 +224,13 @@ const make = <Out, E, R>(
   Effect.gen(function*() {
     const { maxParallelism = 128, parallelism = 1, subtask = 0 } = options
     const stream = inputs.some((input) => built.edges.some(({ node }) => node === input)) ? map(built, (value) => value) : built
-    const resolved = JobOptions.resolve({ batchSize: 1, maxParallelism, codegen: options.codegen })
+    const resolved = JobOptions.resolve({
+      batchSize: 1,
+      maxParallelism,
+      codegen: options.codegen,
+      // the test is the coordinator: the interval is nobody's
+      ...options.finalCheckpoint === true ? { checkpoint: { interval: "1 second" } } : {}
+    })
     const graph = yield* Either.match(JobGraphs.make("harness", stream.edges.map(({ node }) => node), resolved), {
       onLeft: Effect.fail,
       onRight: Effect.succeed
@@ -232,7 +242,7 @@ const make = <Out, E, R>(
       ? undefined
       : yield* StateAssignment.make({ ...graph, vertices: [vertex] }, yield* storeOf(restore), restore.metadata.id, true)
 
-    const clock = new SteppingClock()
+    const clock = new SteppingClock(options.time)
     const channels = inputs.map(() => new Channel())
     // a pipeline may unite its inputs, or read them the other way round
     const channelOf = ({ from }: JobEdge): Channel => channels[inputs.indexOf(graph.vertices[from].chain[0].node as SourceNode)]
@@ -253,8 +263,8 @@ const make = <Out, E, R>(
       subtask,
       maxParallelism,
       attempt: 0,
-      attemptId: "harness",
-      options: { ...resolved, checkpoint: undefined },
+      attemptId: options.attemptId ?? "harness",
+      options: resolved,
       inputs: inputsOf(vertex.chain[0].node).map((_, input) => vertex.inputs.filter((edge) => edge.input === input).map(channelOf)),
       outputs: vertex.outputs.map(() => [out]),
       restore: assignment?.restore(vertex, subtask) ?? (() => undefined),
@@ -381,6 +391,7 @@ const make = <Out, E, R>(
           // what is done outside the lock may take more turns than the task takes to come to rest
           const begun = events.some(({ checkpointId, phase }) => checkpointId === id && phase === "snapshotState")
           for (let turns = 0; begun && end === undefined && turns < MAX_TURNS && !(yield* Deferred.isDone(waiting)); turns++) yield* turn
+          yield* settled
           if (!(yield* Deferred.isDone(waiting))) {
             const detail = begun ? "is not stored" : "has not begun: its barriers have not all been read, or it takes none"
             yield* Deferred.fail(waiting, refuse(id, "TASK_NOT_READY", `the task is ${task.state}, and the checkpoint ${detail}`))

@@ -13,15 +13,16 @@ interface Sleeper {
 }
 
 /**
- * Time in the hand of a test, in milliseconds; it begins at 0.
+ * Time in the hand of a test, in milliseconds; it begins at 0, or where it is told to.
  *
  * @since 0.1.0
  * @category models
  */
 export class SteppingClock implements Clock.Clock {
   readonly [Clock.ClockTypeId]: Clock.ClockTypeId = Clock.ClockTypeId
-  private now = 0
   private sleepers: Array<Sleeper> = []
+
+  constructor(private now = 0) {}
 
   readonly unsafeCurrentTimeMillis = (): number => this.now
   readonly unsafeCurrentTimeNanos = (): bigint => BigInt(Math.round(this.now * 1e6))

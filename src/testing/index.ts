@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 export * as Harness from "./Harness.js"
+export * as Laws from "./Laws.js"
 export * as Ledger from "./Ledger.js"
 export * as Observer from "./Observer.js"
 export { SteppingClock } from "./SteppingClock.js"

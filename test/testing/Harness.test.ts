@@ -8,6 +8,7 @@ import {
   OutputTag,
   State,
   StreamElement,
+  type StreamOperator,
   Watermark,
   WatermarkStrategy,
   Window,
@@ -234,6 +235,31 @@ describe("Harness.oneInput", () => {
       yield* h.snapshot(1)
       yield* h.notifyCheckpointComplete(1)
       assert.deepStrictEqual(yield* h.finish, { _tag: "finished", stopped: false })
+    }))
+
+  it.scoped("the clock begins where it is told to, and a snapshot waits for what is slow", () =>
+    Effect.gen(function*() {
+      const h = yield* Harness.oneInput((input: Numbers) =>
+        DataStream.transform(
+          input,
+          "slow",
+          Effect.sync((): StreamOperator.StreamOperator<number, string> => {
+            let name = ""
+            let now = () => 0
+            return {
+              setup: (ctx) => {
+                name = `${ctx.attemptId} ${ctx.checkpointing}`
+                now = ctx.processingTime.now
+              },
+              processElement: (_, out) => out.emit(`${name} ${now()}`, undefined),
+              snapshotState: ({ defer }) => defer(Effect.promise(() => new Promise((resolve) => setTimeout(resolve, 30))))
+            }
+          })
+        ), { time: 5_000, attemptId: "second", finalCheckpoint: true })
+      yield* h.advanceProcessingTime(10)
+      yield* h.element(1)
+      assert.deepStrictEqual(yield* h.values, ["second true 5010"])
+      assert.strictEqual((yield* h.snapshot(1)).metadata.id, 1)
     }))
 
   it.scoped("event time of the pipeline's own", () =>
