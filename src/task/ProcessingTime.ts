@@ -13,6 +13,9 @@ import type { CheckpointLock } from "./CheckpointLock.js"
 import { Heap } from "./Heap.js"
 import { Parker } from "./Parker.js"
 
+/** The longest that a host's timer can wait, in milliseconds; Effect's clock never wakes who sleeps longer. */
+const LONGEST_SLEEP = 2 ** 31 - 1
+
 interface Scheduled {
   readonly at: number
   readonly sequence: number
@@ -70,7 +73,7 @@ export class ProcessingTime implements ProcessingTimeService {
       }
       if (next === undefined || this.quiesced) return this.parker.park
       const delay = next.at - this.now()
-      return delay <= 0 ? fire : Effect.raceFirst(Effect.sleep(delay), this.parker.park)
+      return delay <= 0 ? fire : Effect.raceFirst(Effect.sleep(Math.min(delay, LONGEST_SLEEP)), this.parker.park)
     }))
   }
 }
