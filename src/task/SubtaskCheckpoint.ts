@@ -137,7 +137,8 @@ export class SubtaskCheckpoint {
     return Effect.exit(write).pipe(
       Effect.flatMap((exit) => {
         if (Exit.isSuccess(exit)) return exit.value === undefined ? Effect.void : responder.acknowledge(task, id, exit.value)
-        return Cause.isInterruptedOnly(exit.cause) ? Effect.void : responder.decline(task, id, "ASYNC_EXCEPTION", exit.cause)
+        // who is aborted does not get here: this one interrupted itself
+        return responder.decline(task, id, "ASYNC_EXCEPTION", exit.cause)
       }),
       Effect.ensuring(Effect.sync(() => {
         this.running.delete(id)
