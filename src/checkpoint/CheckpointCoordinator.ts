@@ -70,6 +70,8 @@ export class CheckpointCoordinator implements CheckpointResponder {
   private lastEnd = Number.NEGATIVE_INFINITY
   private latestCompleted: number
   private stopping = false
+  /** the attempt is over */
+  private over = false
   /** the checkpoint that was triggered because every task waits for its final one */
   private final: { readonly _tag: "none" } | { readonly _tag: "triggered"; readonly id: number } | { readonly _tag: "failed" } = {
     _tag: "none"
@@ -160,17 +162,24 @@ export class CheckpointCoordinator implements CheckpointResponder {
           const failure = new CheckpointFailed({ job: this.graph.name, id, reason, detail })
           return Effect.zipRight(this.listener.failed(failure, kind._tag === "Savepoint"), Effect.fail(failure))
         }
-        if (running.length === 0 || this.tasks.length === 0) return yield* refuse("NOT_ALL_REQUIRED_TASKS_RUNNING", "the job has ended")
+        if (this.over || running.length === 0 || this.tasks.length === 0) {
+          return yield* refuse("NOT_ALL_REQUIRED_TASKS_RUNNING", "the job has ended")
+        }
         if (notReady !== undefined) {
           return yield* refuse("NOT_ALL_REQUIRED_TASKS_RUNNING", `${notReady.vertex.name}[${notReady.subtask}] is ${notReady.state}`)
         }
-        if (stop && this.stopping) return yield* refuse("TASK_NOT_READY", "the job is already being stopped")
+        // a task that has taken a later checkpoint would pass the savepoint over and end without it
+        if (this.stopping) {
+          return yield* refuse("TASK_NOT_READY", "the job is already being stopped")
+        }
+        if (stop) this.stopping = true
         this.ids.last = id
         const startedAt = clock.unsafeCurrentTimeMillis()
         const done = yield* Deferred.make<CheckpointStats, CheckpointFailed>()
-        if (stop) this.stopping = true
         const late = () => ({ _tag: "Late", message: `the storage did not begin it in ${this.options.timeout} ms` }) as const
-        const begin = Effect.timeoutFail(this.store.begin(id), { duration: this.options.timeout, onTimeout: late })
+        const begin = Effect.timeoutFail(this.store.begin(id), { duration: this.options.timeout, onTimeout: late }).pipe(
+          Effect.catchAllDefect((defect) => Effect.fail({ _tag: "Defect", message: Cause.pretty(Cause.die(defect)) } as const))
+        )
         // a store that hangs holds neither later checkpoints nor the end of the attempt
         const begun = yield* Effect.onInterrupt(restore(Effect.either(begin)), () =>
           Effect.sync(() => {
@@ -183,6 +192,10 @@ export class CheckpointCoordinator implements CheckpointResponder {
           const reason = _tag === "Late" ? "EXPIRED" : "STORAGE"
           yield* this.count(id, reason, message, false, kind._tag === "Savepoint")
           return yield* Effect.fail(new CheckpointFailed({ job: this.graph.name, id, reason, detail: message }))
+        }
+        if (this.over) {
+          yield* begun.right.abort
+          return yield* refuse("COORDINATOR_SHUTDOWN", "the job ended meanwhile")
         }
         this.underway.set(id, { writer: begun.right, done, startedAt })
         yield* this.apply({
@@ -353,6 +366,7 @@ export class CheckpointCoordinator implements CheckpointResponder {
 
   /** The attempt is over: what is under way is removed, and whoever waits for it is told. */
   readonly shutdown: Effect.Effect<void> = Effect.suspend(() => {
+    this.over = true
     const underway = Array.from(this.underway)
     this.underway.clear()
     this.pending = Pending.empty
