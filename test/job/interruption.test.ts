@@ -440,7 +440,8 @@ const runTask = async (spec: TaskSpec, options: Interleaving.Options) => {
           yield* h.advanceProcessingTime(action.n)
           break
         case "snapshot":
-          yield* h.snapshot(++id)
+          // with a yield after each operation the asynchronous part may take longer than the harness waits for
+          yield* Effect.catchTag(h.snapshot(++id), "CheckpointFailed", () => Effect.void)
           break
         case "complete":
           if (id > 0) yield* h.notifyCheckpointComplete(id)
@@ -465,8 +466,7 @@ const runTask = async (spec: TaskSpec, options: Interleaving.Options) => {
   books.check()
   if (task !== undefined) expect(task.state).toSatisfy(isTerminal)
   if (Exit.isFailure(exit) && !Cause.isInterruptedOnly(exit.cause)) {
-    const ended = spec.actions.some(({ do: what }) => what === "end1" || what === "end2")
-    expect(failing(spec.steps) || ended, Cause.pretty(exit.cause)).toBe(true)
+    expect(failing(spec.steps), Cause.pretty(exit.cause)).toBe(true)
   }
   return run
 }
