@@ -83,6 +83,8 @@ export class CheckpointCoordinator implements CheckpointResponder {
   private lastEnd = Number.NEGATIVE_INFINITY
   private latestCompleted: number
   private stopping = false
+  /** the attempt is over */
+  private over = false
   /** the checkpoint that was triggered because every task waits for its final one */
   private final: { readonly _tag: "none" } | { readonly _tag: "triggered"; readonly id: number } | { readonly _tag: "failed" } = {
     _tag: "none"
@@ -173,23 +175,27 @@ export class CheckpointCoordinator implements CheckpointResponder {
           const failure = new CheckpointFailed({ job: this.graph.name, id, reason, detail })
           return Effect.zipRight(this.listener.failed(failure, kind._tag === "Savepoint"), Effect.fail(failure))
         }
-        if (running.length === 0 || this.tasks.length === 0) return yield* refuse("NOT_ALL_REQUIRED_TASKS_RUNNING", "the job has ended")
+        if (this.over || running.length === 0 || this.tasks.length === 0) {
+          return yield* refuse("NOT_ALL_REQUIRED_TASKS_RUNNING", "the job has ended")
+        }
         if (notReady !== undefined) {
           return yield* refuse("NOT_ALL_REQUIRED_TASKS_RUNNING", `${notReady.vertex.name}[${notReady.subtask}] is ${notReady.state}`)
         }
         // what a task would take before the savepoint that it stops with would keep it from that one
         if (this.stopping) return yield* refuse("TASK_NOT_READY", "the job is already being stopped")
+        if (stop) this.stopping = true
         this.ids.last = id
         // a barrier that may overtake must not overtake a savepoint's
         if (kind._tag === "Checkpoint" || this.options.alignedTimeout < Infinity) this.taking.set(id, Deferred.unsafeMake(FiberId.none))
         const startedAt = clock.unsafeCurrentTimeMillis()
         const done = yield* Deferred.make<CheckpointStats, CheckpointFailed>()
-        if (stop) this.stopping = true
         const late = () => ({ _tag: "Late", message: `the storage did not begin it in ${this.options.timeout} ms` }) as const
         const turn = Deferred.unsafeMake<void>(FiberId.none)
         const inTurn = Effect.zipRight(this.begun, this.store.begin(id))
         this.begun = Deferred.await(turn)
-        const begin = Effect.timeoutFail(inTurn, { duration: this.options.timeout, onTimeout: late })
+        const begin = Effect.timeoutFail(inTurn, { duration: this.options.timeout, onTimeout: late }).pipe(
+          Effect.catchAllDefect((defect) => Effect.fail({ _tag: "Defect", message: Cause.pretty(Cause.die(defect)) } as const))
+        )
         // FC-23: no task knows of it, so one that was to stop the job is like any other
         const abandon = () => {
           if (stop) this.stopping = false
@@ -204,6 +210,11 @@ export class CheckpointCoordinator implements CheckpointResponder {
           const reason = _tag === "Late" ? "EXPIRED" : "STORAGE"
           yield* this.count(id, reason, message, false, kind._tag === "Savepoint")
           return yield* Effect.fail(new CheckpointFailed({ job: this.graph.name, id, reason, detail: message }))
+        }
+        if (this.over) {
+          abandon()
+          yield* begun.right.abort
+          return yield* refuse("COORDINATOR_SHUTDOWN", "the job ended meanwhile")
         }
         this.underway.set(id, { writer: begun.right, done, startedAt })
         yield* this.apply({
@@ -385,6 +396,7 @@ export class CheckpointCoordinator implements CheckpointResponder {
 
   /** The attempt is over: what is under way is removed, and whoever waits for it is told. */
   readonly shutdown: Effect.Effect<void> = Effect.suspend(() => {
+    this.over = true
     const underway = Array.from(this.underway)
     this.underway.clear()
     for (const id of Array.from(this.taking.keys())) this.makeRoom(id)

@@ -23,7 +23,8 @@ export class CheckpointLock {
 
   /** For all others. */
   readonly hold = <A, E, R>(effect: Effect.Effect<A, E, R>): Effect.Effect<A, E, R> =>
-    Effect.suspend(() => {
+    // not to be interrupted between counting itself and what takes that back
+    Effect.uninterruptibleMask((restore) => {
       let waits = true
       const stop = () => {
         if (waits) this.waiting--
@@ -31,10 +32,12 @@ export class CheckpointLock {
       }
       this.waiting++
       return Effect.ensuring(
-        this.semaphore.withPermits(1)(Effect.suspend(() => {
-          stop()
-          return effect
-        })),
+        restore(
+          this.semaphore.withPermits(1)(Effect.suspend(() => {
+            stop()
+            return effect
+          }))
+        ),
         Effect.sync(stop)
       )
     })

@@ -16,6 +16,9 @@ import { turn } from "./EventLoop.js"
 import { Heap } from "./Heap.js"
 import { Parker } from "./Parker.js"
 
+/** The longest that a host's timer can wait, in milliseconds; Effect's clock never wakes who sleeps longer. */
+const LONGEST_SLEEP = 2 ** 31 - 1
+
 interface Scheduled {
   readonly at: number
   /** the time it was registered with */
@@ -76,7 +79,7 @@ export class ProcessingTime implements ProcessingTimeService {
       }
       if (next === undefined || this.quiesced) return this.parker.park
       const delay = next.at - this.now()
-      return delay <= 0 ? Effect.zipRight(fire, turn) : Effect.raceFirst(Effect.sleep(delay), this.parker.park)
+      return delay <= 0 ? Effect.zipRight(fire, turn) : Effect.raceFirst(Effect.sleep(Math.min(delay, LONGEST_SLEEP)), this.parker.park)
     }))
   }
 }

@@ -31,6 +31,7 @@ import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
+import * as ExecutionStrategy from "effect/ExecutionStrategy"
 import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
@@ -214,8 +215,10 @@ export abstract class StreamTask implements Invokable {
       this.clock = yield* Effect.clock
       this.observer = yield* LifecycleObserver
       const runtime = yield* Effect.runtime<any>()
-      this.fibers = yield* Scope.make()
+      this.fibers = yield* Scope.make(ExecutionStrategy.parallel)
       this.fork = (effect) => {
+        // nobody would end it any more
+        if (this.current === "closing" || isTerminal(this.current)) return () => {}
         let wanted = true
         const failing = Effect.catchAllCause(effect, (cause) => wanted ? this.fail(cause) : Effect.void)
         // the runtime is that of an uninterruptible region
@@ -233,6 +236,7 @@ export abstract class StreamTask implements Invokable {
       yield* Fiber.interrupt(main)
       const canceled = !Cause.isEmpty(yield* FiberRef.get(FiberRef.interruptedCause))
       this.move("closing")
+      this.time?.quiesce()
       yield* Scope.close(this.fibers, Exit.void)
       if (Exit.isFailure(exit)) yield* this.guarded(() => this.observe("taskCleanup"))
       yield* Scope.close(operators, exit)
@@ -317,8 +321,12 @@ export abstract class StreamTask implements Invokable {
       const { env } = this
       const scope = yield* Scope.make()
       this.scopes.set(node, scope)
-      yield* Scope.addFinalizer(operators, this.close(node, scope))
-      this.observe("setup", node.name)
+      // L2: what was not set up is not closed, and a task can be canceled while its backend opens
+      let begun = false
+      yield* Scope.addFinalizer(
+        operators,
+        Effect.suspend(() => begun ? this.close(node, scope) : this.keepFailure(Scope.close(scope, Exit.void)))
+      )
       const keys = new CurrentKey(node.meta.keys.find((key) => key !== undefined)?.codec ?? KeyCodec.make<any>(undefined))
       const backend = yield* Effect.flatMap(
         StateBackend,
@@ -361,6 +369,8 @@ export abstract class StreamTask implements Invokable {
         processingTime: this.time,
         generate: (parameters, body) => node.out instanceof GeneratedOutput ? node.out.compile(parameters, body) : undefined
       }
+      begun = true
+      this.observe("setup", node.name)
       node.hooks.setup?.(context)
       this.observe("setRuntimeContext", node.name)
     })

@@ -150,7 +150,8 @@ export class SubtaskCheckpoint {
     return Effect.exit(write).pipe(
       Effect.flatMap((exit) => {
         if (Exit.isSuccess(exit)) return exit.value === undefined ? Effect.void : responder.acknowledge(task, id, exit.value)
-        return Cause.isInterruptedOnly(exit.cause) ? Effect.void : responder.decline(task, id, reasonOf(exit.cause), exit.cause)
+        // who is aborted does not get here: this one interrupted itself
+        return responder.decline(task, id, reasonOf(exit.cause), exit.cause)
       }),
       Effect.ensuring(Effect.sync(() => {
         this.running.delete(id)

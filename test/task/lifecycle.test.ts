@@ -3,20 +3,10 @@ import { Cause, Deferred, Effect, Exit, FastCheck as fc, Fiber, Logger, Option, 
 import type { StreamError, StreamOperator } from "sluice"
 import { DataStream, Job, Lifecycle } from "sluice"
 import { describe, expect, it } from "vitest"
+import { Boom, fails, makeOperator, operatorSpec } from "../support/operators.js"
+import type { Hook, Log, Monitor, OperatorSpec } from "../support/operators.js"
 
 const quiet = Logger.remove(Logger.defaultLogger)
-
-const hooks = ["setup", "initializeState", "open", "processElement", "processWatermark", "endInput", "finish", "close"] as const
-type Hook = typeof hooks[number]
-
-interface OperatorSpec {
-  /** the hook that fails, and how */
-  readonly fails: { readonly hook: Hook; readonly how: "fail" | "die" | "throw" } | undefined
-  /** whether `processElement` answers with an Effect */
-  readonly effectful: boolean
-  /** whether `close` fails too */
-  readonly closeFails: boolean
-}
 
 interface ChainSpec {
   readonly operators: ReadonlyArray<OperatorSpec>
@@ -26,78 +16,17 @@ interface ChainSpec {
 
 const chainSpec: fc.Arbitrary<ChainSpec> = fc.record({
   operators: fc.array(
-    fc.record({
-      fails: fc.option(fc.record({ hook: fc.constantFrom(...hooks), how: fc.constantFrom("fail", "die", "throw") }), {
-        nil: undefined,
-        freq: 3
-      }),
-      effectful: fc.boolean(),
-      closeFails: fc.boolean()
-    }),
+    operatorSpec,
     { minLength: 1, maxLength: 4 }
   ),
   records: fc.integer({ min: 0, max: 20 }),
   cancelAt: fc.option(fc.integer({ min: 0, max: 40 }), { nil: undefined, freq: 2 })
 })
 
-class Boom {
-  readonly _tag = "Boom"
-  constructor(readonly operator: number, readonly hook: Hook) {}
-}
-
-/** what the operators of one run saw */
-interface Log {
-  readonly calls: Array<{ readonly operator: number; readonly hook: Hook | "release" }>
-  readonly events: Array<Lifecycle.LifecycleEvent>
-  inside: number
-  overlaps: number
-}
-
-const fails = (spec: OperatorSpec, hook: Hook): "fail" | "die" | "throw" | undefined =>
-  spec.fails?.hook === hook ? spec.fails.how : hook === "close" && spec.closeFails ? "fail" : undefined
-
-const makeOperator = (spec: OperatorSpec, operator: number, log: Log): StreamOperator.StreamOperator<number, number, Boom> => {
-  const call = (hook: Hook): Effect.Effect<void, Boom> => {
-    log.calls.push({ operator, hook })
-    const how = fails(spec, hook)
-    const boom = new Boom(operator, hook)
-    if (how === "throw") throw boom
-    // L4: nothing else of this task may run between these two
-    return Effect.suspend(() => {
-      if (++log.inside > 1) log.overlaps++
-      return Effect.yieldNow()
-    }).pipe(
-      Effect.zipRight(how === "fail" ? Effect.fail(boom) : how === "die" ? Effect.die(boom) : Effect.void),
-      Effect.ensuring(Effect.sync(() => void log.inside--))
-    )
-  }
-  return {
-    setup: () => {
-      log.calls.push({ operator, hook: "setup" })
-      if (spec.fails?.hook === "setup") throw new Boom(operator, "setup")
-    },
-    initializeState: () => call("initializeState"),
-    open: Effect.zipRight(
-      Effect.addFinalizer(() => Effect.sync(() => void log.calls.push({ operator, hook: "release" }))),
-      Effect.suspend(() => call("open"))
-    ),
-    processElement: ({ timestamp, value }, out) => {
-      if (spec.fails?.hook === "processElement" || spec.effectful) {
-        return Effect.map(call("processElement"), () => out.emit(value, timestamp))
-      }
-      log.calls.push({ operator, hook: "processElement" })
-      return out.emit(value, timestamp)
-    },
-    processWatermark: (watermark, out) => Effect.map(call("processWatermark"), () => out.emitWatermark(watermark)),
-    endInput: () => call("endInput"),
-    finish: () => call("finish"),
-    close: Effect.suspend(() => call("close"))
-  }
-}
-
 const runChain = (spec: ChainSpec, checkpoint: boolean) =>
   Effect.gen(function*() {
-    const log: Log = { calls: [], events: [], inside: 0, overlaps: 0 }
+    const monitor: Monitor = { inside: 0, overlaps: 0 }
+    const log: Log = { calls: [], events: [], monitor: () => monitor }
     let stream: DataStream.DataStream<number, Boom> = DataStream.range(1, spec.records)
     spec.operators.forEach((operator, i) => {
       stream = DataStream.transform(stream, `op${i}`, Effect.sync(() => makeOperator(operator, i, log)))
@@ -113,7 +42,7 @@ const runChain = (spec: ChainSpec, checkpoint: boolean) =>
     const run = Job.run(job, checkpoint ? { checkpoint: { interval: "1 millis" }, restart: "none" } : {})
     const fiber = yield* Effect.fork(Effect.provideService(run, Lifecycle.LifecycleObserver, { observe }))
     cancel = () => fiber.unsafeInterruptAsFork(fiber.id())
-    return { log, exit: yield* Fiber.await(fiber), out }
+    return { log, monitor, exit: yield* Fiber.await(fiber), out }
   }).pipe(Effect.provide(quiet))
 
 const order = ["setup", "setRuntimeContext", "initializeState", "open", "run", "endInput", "finish", "close"]
@@ -128,7 +57,7 @@ describe("random chains", () => {
   it(`L1 to L4, L6: ${runs} chains that fail or are canceled anywhere`, { timeout: 300_000 }, () =>
     fc.assert(
       fc.asyncProperty(chainSpec, fc.boolean(), async (spec, checkpoint) => {
-        const { exit, log, out } = await Effect.runPromise(runChain(spec, checkpoint))
+        const { exit, log, monitor, out } = await Effect.runPromise(runChain(spec, checkpoint))
         // L1: one terminal state for each task that started, and nothing of it after that
         const own = new Map<string, Array<Lifecycle.LifecycleEvent>>()
         for (const event of log.events) {
@@ -154,7 +83,7 @@ describe("random chains", () => {
         expect(sequence("close")).toEqual(sequence("close").sort(ascending))
         expect(sequence("finish")).toEqual(sequence("finish").sort(ascending))
         // L4
-        expect(log.overlaps).toBe(0)
+        expect(monitor.overlaps).toBe(0)
         if (Exit.isSuccess(exit)) {
           expect(log.events.filter(isTerminal).every(({ phase }) => phase === "finished")).toBe(true)
           expect(out).toEqual(Array.from({ length: spec.records }, (_, i) => i + 1))
