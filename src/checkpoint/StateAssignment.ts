@@ -4,6 +4,7 @@
  * A1. Keyed state goes to the subtask that owns the key group; operator state `split` is dealt out in turn, `union` goes to everybody.
  * A2. An operator without an entry in the checkpoint starts empty; an entry without an operator is refused unless that is allowed.
  * A3. Everything is read, checked against its checksum and described before any task starts.
+ * A4. What had ended runs again where something that it reads has not: a new operator, or a subtask that reads others at another parallelism (RS-11).
  *
  * @since 0.1.0
  */
@@ -40,14 +41,47 @@ export const make = (
     const files = new Map<string, ReadonlyArray<FileState>>()
     for (const handle of handlesOf(metadata)) files.set(handle.file, SnapshotFile.parse(yield* store.read(id, handle)))
     const operators = new Map(metadata.operators.map((operator) => [operator.uid, operator]))
+    const phases = phasesOf(graph, operators)
     return {
       checkpointId: id,
       restore: (vertex, subtask) => (uid) => {
         const operator = operators.get(uid)
-        return operator === undefined ? undefined : assign(id, operator, files, vertex.parallelism, subtask)
+        const phase = phases.get(`${uid}/${subtask}`)
+        return operator === undefined || phase === undefined ? undefined : assign(id, operator, files, vertex.parallelism, subtask, phase)
       }
     }
   })
+
+/** how far each operator's subtasks had come, by uid and subtask */
+const phasesOf = (graph: JobGraph, operators: ReadonlyMap<string, OperatorState>): ReadonlyMap<string, OperatorPhase> => {
+  const phases = new Map<string, OperatorPhase>()
+  for (const vertex of graph.vertices) {
+    vertex.chain.forEach(({ uid }, at) => {
+      const operator = operators.get(uid)
+      const writers = at === 0
+        ? vertex.inputs.map((edge) => ({
+          from: graph.vertices[edge.from],
+          uid: graph.vertices[edge.from].chain[edge.operator].uid,
+          own: edge.partitioning._tag === "Forward"
+        }))
+        : vertex.chain.filter(({ consumers }) => consumers.some((each) => each.operator === at)).map((each) => ({
+          from: vertex,
+          uid: each.uid,
+          own: true
+        }))
+      for (let subtask = 0; subtask < vertex.parallelism; subtask++) {
+        const sends = writers.some((writer) =>
+          writer.own
+            ? phases.get(`${writer.uid}/${subtask}`) === "running"
+            : Array.from({ length: writer.from.parallelism }, (_, i) => phases.get(`${writer.uid}/${i}`)).includes("running")
+        )
+        const had = operator === undefined ? "running" : phaseOf(operator, operator.parallelism === vertex.parallelism, subtask)
+        phases.set(`${uid}/${subtask}`, sends ? "running" : had)
+      }
+    })
+  }
+  return phases
+}
 
 const handlesOf = (metadata: CheckpointMetadata): Iterable<StateHandle> => {
   const byFile = new Map<string, StateHandle>()
@@ -91,7 +125,8 @@ const assign = (
   operator: OperatorState,
   files: ReadonlyMap<string, ReadonlyArray<FileState>>,
   parallelism: number,
-  subtask: number
+  subtask: number,
+  phase: OperatorPhase
 ): OperatorRestore => {
   const same = operator.parallelism === parallelism
   const range = KeyGroup.range(subtask, parallelism, operator.maxParallelism)
@@ -125,7 +160,7 @@ const assign = (
       { shape, items: union || same ? items : items.filter((_, i) => i % parallelism === subtask) }
     ])
   )
-  return { checkpointId, phase: phaseOf(operator, same, subtask), keyed: keyed as ReadonlyMap<string, StoredState>, filter: !same, lists }
+  return { checkpointId, phase, keyed: keyed as ReadonlyMap<string, StoredState>, filter: !same, lists }
 }
 
 /** a subtask's own phase at the same parallelism; at another one an operator has come as far as the least of its subtasks */

@@ -71,6 +71,8 @@ export class WatermarkValve {
   }
 
   private emit(timestamp: number): void {
+    // event time ends when it has ended for all: who is idle, or has not caught up, may still send
+    if (timestamp === Watermark.MAX && this.watermarks.some((each) => each !== Watermark.MAX)) return
     if (timestamp <= this.last) return
     this.last = timestamp
     this.emitWatermark(timestamp)

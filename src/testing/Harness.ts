@@ -159,6 +159,9 @@ interface Driver<E> {
 /** how many turns of the event loop a task may take to come to rest */
 const MAX_TURNS = 100_000
 
+/** turns after which a task that somebody sleeps in is taken to wait for that */
+const STILL_TURNS = 100
+
 /** turns in a row in which a task must rest: what another fiber has under way may still wake it */
 const QUIET_TURNS = 3
 
@@ -240,7 +243,7 @@ const make = <Out, E, R>(
     const { restore } = options
     const assignment = restore === undefined
       ? undefined
-      : yield* StateAssignment.make({ ...graph, vertices: [vertex] }, yield* storeOf(restore), restore.metadata.id, true)
+      : yield* StateAssignment.make({ ...graph, vertices: [{ ...vertex, inputs: [] }] }, yield* storeOf(restore), restore.metadata.id, true)
 
     const clock = new SteppingClock(options.time)
     const channels = inputs.map(() => new Channel())
@@ -317,11 +320,15 @@ const make = <Out, E, R>(
     const settle: Effect.Effect<void> = Effect.suspend(() => {
       let quiet = 0
       let turns = 0
+      let still = 0
       return Effect.whileLoop({
         while: () => quiet < QUIET_TURNS,
         body: () => turn,
         step: () => {
-          const rests = (end !== undefined || task.isResting) && out.size === 0
+          // who sleeps on the clock goes on when it is stepped
+          const sleeps = clock.isAwaited && ++still > STILL_TURNS
+          const rests = (end !== undefined || task.isResting || sleeps) && out.size === 0
+          if (out.size > 0) still = 0
           drain()
           quiet = rests ? quiet + 1 : 0
           if (++turns > MAX_TURNS) {

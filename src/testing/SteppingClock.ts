@@ -29,6 +29,11 @@ export class SteppingClock implements Clock.Clock {
   readonly currentTimeMillis = Effect.sync(this.unsafeCurrentTimeMillis)
   readonly currentTimeNanos = Effect.sync(this.unsafeCurrentTimeNanos)
 
+  /** whether somebody sleeps */
+  get isAwaited(): boolean {
+    return this.sleepers.length > 0
+  }
+
   readonly sleep = (duration: Duration.Duration): Effect.Effect<void> =>
     Effect.async((resume) => {
       const sleeper: Sleeper = { at: this.now + Duration.toMillis(duration), wake: () => resume(Effect.void) }

@@ -379,8 +379,20 @@ describe("StateAssignment, operators", () => {
     assert.deepStrictEqual(error, new StreamError.CheckpointCorrupt({ file: "subtask-2", expected: "x", found: "missing" }))
   })
 
+  it("A4: what had ended runs again behind a source that is new", () => {
+    const { restores } = assign([{ uid: "count", maxParallelism: 128, subtasks: [{ phase: "finished" }, { phase: "finishing" }] }], 2, 128)
+    assert.deepStrictEqual(restores.map((restore) => restore!.phase), ["running", "running"])
+  })
+
   const phasesOf = (phases: ReadonlyArray<Checkpoint.OperatorPhase>, parallelism: number) =>
-    assign([{ uid: "count", maxParallelism: 128, subtasks: phases.map((phase) => ({ phase })) }], parallelism, 128).restores.map((
+    assign(
+      [
+        { uid: "in", maxParallelism: 128, subtasks: [{ phase: "finished" }] },
+        { uid: "count", maxParallelism: 128, subtasks: phases.map((phase) => ({ phase })) }
+      ],
+      parallelism,
+      128
+    ).restores.map((
       restore
     ) => restore!.phase)
 

@@ -143,7 +143,7 @@ describe("WatermarkValve", () => {
 
   /**
    * The laws without a memory of who is aligned: a channel counts while it is active and not behind what was given out (W2).
-   * Going idle moves event time only where the channel held it back, to the least of who counts, or, with nobody left, to the greatest of all.
+   * Event time ends when it has ended on every channel. Going idle moves event time only where the channel held it back, to the least of who counts, or, with nobody left, to the greatest of all.
    */
   class Oracle {
     readonly highest: Array<number>
@@ -161,7 +161,7 @@ describe("WatermarkValve", () => {
 
     private give(candidates: ReadonlyArray<number>): ReadonlyArray<Given> {
       const next = candidates.length === 0 ? this.given : candidates.reduce((a, b) => Math.min(a, b))
-      if (next <= this.given) return []
+      if (next <= this.given || (next === Watermark.MAX && this.highest.some((each) => each !== next))) return []
       this.given = next
       return [next]
     }
