@@ -45,6 +45,24 @@ export interface CheckpointOptions {
 export type Restore = "latest" | "none" | { readonly savepoint: number; readonly allowNonRestoredState?: boolean | undefined }
 
 /**
+ * How long the steps of a task's life may take. What is not over by then fails the task; what does not end when it is interrupted is left behind, and the job
+ * ends with `TaskHung`, which names operator and step. A loop that never lets go of the thread cannot be ended by anybody.
+ *
+ * @since 0.1.0
+ * @category models
+ */
+export interface Deadlines {
+  /** initializing and opening all operators of a task; default 10 minutes */
+  readonly open?: Duration.DurationInput | undefined
+  /** `endInput` and `finish` of all operators of a task; default 10 minutes */
+  readonly finish?: Duration.DurationInput | undefined
+  /** from the interruption of what runs until it has ended; default 3 minutes */
+  readonly cancel?: Duration.DurationInput | undefined
+  /** `close` of an operator, and releasing what it acquired; default 3 minutes */
+  readonly close?: Duration.DurationInput | undefined
+}
+
+/**
  * How a job is run.
  *
  * @since 0.1.0
@@ -67,6 +85,8 @@ export interface JobOptions {
   readonly restart?: Schedule.Schedule<unknown, unknown, never> | "none" | undefined
   /** default "latest" */
   readonly restore?: Restore | undefined
+  /** after what time nothing is waited for any more */
+  readonly deadlines?: Deadlines | undefined
 }
 
 /**
@@ -84,6 +104,7 @@ export interface ResolvedOptions {
   readonly checkpoint: ResolvedCheckpointOptions | undefined
   readonly restart: Schedule.Schedule<unknown, unknown, never> | "none"
   readonly restore: Restore
+  readonly deadlines: { readonly [D in keyof Deadlines]-?: number }
 }
 
 /**
@@ -143,5 +164,11 @@ export const resolve = (options: JobOptions = {}): ResolvedOptions => ({
     finalCheckpoint: options.checkpoint.finalCheckpoint ?? true
   },
   restart: options.restart ?? (options.checkpoint === undefined ? "none" : defaultRestart),
-  restore: options.restore ?? "latest"
+  restore: options.restore ?? "latest",
+  deadlines: {
+    open: Duration.toMillis(options.deadlines?.open ?? "10 minutes"),
+    finish: Duration.toMillis(options.deadlines?.finish ?? "10 minutes"),
+    cancel: Duration.toMillis(options.deadlines?.cancel ?? "3 minutes"),
+    close: Duration.toMillis(options.deadlines?.close ?? "3 minutes")
+  }
 })

@@ -204,9 +204,34 @@ export class FileError extends Schema.TaggedError<FileError>("sluice/FileError")
 }
 
 /**
+ * A step in the life of a task did not end in its time (`JobOptions.deadlines`). Where even interruption did not end it, it was left behind, `abandoned`: the job
+ * has ended without it, and what it holds may still be held.
+ *
+ * @since 0.1.0
+ * @category errors
+ */
+export class TaskHung extends Schema.TaggedError<TaskHung>("sluice/TaskHung")("TaskHung", {
+  job: Schema.String,
+  vertex: Schema.String,
+  subtask: Schema.Number,
+  operator: Schema.UndefinedOr(Schema.String),
+  phase: Schema.String,
+  limit: Schema.Number,
+  abandoned: Schema.Boolean
+}) {
+  override get message() {
+    const { abandoned, job, limit, operator, phase, subtask, vertex } = this
+    const what = `job ${job}: ${vertex}[${subtask}]${
+      operator === undefined ? "" : `, operator ${operator}`
+    }: ${phase} has not ended after ${limit} ms`
+    return abandoned ? `${what}; it was left behind, and what it holds may still be held: make it interruptible, or raise deadlines` : what
+  }
+}
+
+/**
  * All that running a job can fail with, besides what its own functions fail with inside `JobFailed`.
  *
  * @since 0.1.0
  * @category errors
  */
-export type JobError<E = never> = JobFailed<E> | GraphError | RestoreError | StorageFailed | JobAlreadyRunning
+export type JobError<E = never> = JobFailed<E> | GraphError | RestoreError | StorageFailed | JobAlreadyRunning | TaskHung

@@ -126,6 +126,9 @@ export class JobMaster {
         yield* this.tell({ _tag: "Ended", status: this.status })
         return this.result(startedAt, clock.unsafeCurrentTimeMillis(), restoredFrom)
       }
+      // what was left behind may still hold what another attempt would need
+      const abandoned = this.tasks.find((task) => task.abandoned !== undefined)?.abandoned
+      if (abandoned !== undefined) return yield* this.giveUp(abandoned)
       const incompatible = Array.from(Cause.failures(outcome.cause)).find((failure) => failure instanceof StateIncompatible)
       if (incompatible !== undefined) return yield* this.giveUp(incompatible)
       this.status = "restarting"

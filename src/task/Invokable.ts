@@ -12,6 +12,7 @@ import type { SubtaskMetrics } from "../JobMetrics.js"
 import type { ResolvedOptions } from "../JobOptions.js"
 import type { TaskState } from "../Lifecycle.js"
 import type { OutputTag } from "../OutputTag.js"
+import type { TaskHung } from "../StreamError.js"
 import type { Channel } from "./Channel.js"
 import type { OperatorRestore } from "./OperatorRestore.js"
 
@@ -38,6 +39,8 @@ export interface Invokable {
   readonly state: TaskState
   readonly metrics: SubtaskMetrics
   readonly counters: ReadonlyMap<string, number>
+  /** what did not even end when it was interrupted, and was left behind */
+  readonly abandoned: TaskHung | undefined
   /** the whole life of the task; interrupting it cancels the task; it never fails, it tells how it ended */
   readonly invoke: Effect.Effect<TaskEnd, never, any>
   /** takes a checkpoint of a task that has no barriers to wait for; false where it cannot be taken */

@@ -406,6 +406,8 @@ export class OperatorChain {
   /** asks a two-input operator that selects */
   readonly selection: (() => InputSelection) | undefined
   private readonly parked: Array<AnsweringNode> = []
+  /** the one whose Effect is being run */
+  private draining: AnsweringNode | undefined
   private readonly batched: ReadonlyArray<ChainNode>
   private readonly asked: ReadonlyArray<ChainNode>
 
@@ -468,6 +470,11 @@ export class OperatorChain {
     return this.parked.length > 0
   }
 
+  /** the operator that has answered with an Effect, where one has */
+  get parkedOn(): string | undefined {
+    return this.draining?.name ?? this.parked[0]?.name
+  }
+
   /** Whether every writer has room. */
   get isBlocked(): boolean {
     for (let i = 0; i < this.writers.length; i++) if (this.writers[i].isBlocked) return true
@@ -500,9 +507,12 @@ export class OperatorChain {
       let last = 0
       for (let i = 1; i < this.parked.length; i++) if (this.parked[i].index > this.parked[last].index) last = i
       const [node] = this.parked.splice(last, 1)
+      this.draining = node
       return node.resume()
     },
-    step: () => {}
+    step: () => {
+      this.draining = undefined
+    }
   })
 
   private readersOf(vertex: JobVertex, node: ChainNode) {

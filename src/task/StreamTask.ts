@@ -36,6 +36,7 @@ import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as FiberId from "effect/FiberId"
 import * as FiberRef from "effect/FiberRef"
+import * as Option from "effect/Option"
 import * as Runtime from "effect/Runtime"
 import * as Scope from "effect/Scope"
 import type { CheckpointBarrier, CheckpointFailureReason } from "../Checkpoint.js"
@@ -48,10 +49,13 @@ import { canMove, isTerminal, LifecycleObserver } from "../Lifecycle.js"
 import * as KeyCodec from "../state/KeyCodec.js"
 import { StateBackend } from "../StateBackend.js"
 import { cancelCheckpointMarker, endOfData, endOfPartition, Watermark } from "../StreamElement.js"
+import type { TaskHung } from "../StreamError.js"
 import { StateIncompatible } from "../StreamError.js"
 import type { HookResult, OperatorContext } from "../StreamOperator.js"
 import { GeneratedOutput } from "./ChainCode.js"
 import { CheckpointLock } from "./CheckpointLock.js"
+import type { Step } from "./Deadlines.js"
+import { Deadlines } from "./Deadlines.js"
 import { recordsOf, STATE as IN_FLIGHT } from "./InFlight.js"
 import type { Invokable, TaskEnd, TaskEnvironment } from "./Invokable.js"
 import { CurrentKey } from "./KeyContext.js"
@@ -98,9 +102,14 @@ export abstract class StreamTask implements Invokable {
   private readonly outcome = Deferred.unsafeMake<void, any>(FiberId.none)
   private readonly closeFailures: Array<Cause.Cause<any>> = []
   private current: TaskState = "created"
+  /** what the task is at */
+  private step: Step = { operator: undefined, phase: "created" }
+  private readonly deadlines: Deadlines
+  /** the operators whose fibers run */
+  private readonly forked = new Map<unknown, string>()
   private time!: ProcessingTime
   private observer!: { readonly observe: (event: LifecycleEvent) => void }
-  private fork!: (effect: Effect.Effect<void, any>) => () => void
+  private fork!: (effect: Effect.Effect<void, any>, operator?: string, id?: unknown) => () => void
   /** the input that ended last */
   protected lastInput = 0
   /** the first checkpoint triggered after the end of data, or the savepoint with which the task stops */
@@ -108,6 +117,7 @@ export abstract class StreamTask implements Invokable {
   private stopId: number | undefined
 
   constructor(protected readonly env: TaskEnvironment) {
+    this.deadlines = new Deadlines(env)
     this.vertex = env.vertex
     this.subtask = env.subtask
     this.keyGroups = KeyGroup.range(env.subtask, env.vertex.parallelism, env.maxParallelism)
@@ -171,6 +181,10 @@ export abstract class StreamTask implements Invokable {
     return this.current
   }
 
+  get abandoned(): TaskHung | undefined {
+    return this.deadlines.abandoned
+  }
+
   get metrics(): SubtaskMetrics {
     // CH-04: what several edges lead away from one output counts once
     const outputs = new Map<string, number>()
@@ -216,9 +230,10 @@ export abstract class StreamTask implements Invokable {
       this.observer = yield* LifecycleObserver
       const runtime = yield* Effect.runtime<any>()
       this.fibers = yield* Scope.make(ExecutionStrategy.parallel)
-      this.fork = (effect) => {
+      this.fork = (effect, operator, id) => {
         // nobody would end it any more
         if (this.current === "closing" || isTerminal(this.current)) return () => {}
+        if (operator !== undefined) this.forked.set(id, operator)
         let wanted = true
         const failing = Effect.catchAllCause(effect, (cause) => wanted ? this.fail(cause) : Effect.void)
         // the runtime is that of an uninterruptible region
@@ -229,15 +244,20 @@ export abstract class StreamTask implements Invokable {
         }
       }
       const operators = yield* Scope.make()
-      const main = yield* Effect.fork(Effect.interruptible(this.execute(operators)))
+      // a child would hold the task for as long as it ignores interruption
+      const main = yield* Effect.forkDaemon(Effect.interruptible(this.execute(operators)))
       main.addObserver((exit) => Deferred.unsafeDone(this.outcome, exit))
       const exit = yield* Effect.exit(restore(Deferred.await(this.outcome)))
       // L4: also where something else failed or canceled the task, what runs has ended before anything is closed
-      yield* Fiber.interrupt(main)
+      yield* this.endOfMain(main)
       const canceled = !Cause.isEmpty(yield* FiberRef.get(FiberRef.interruptedCause))
       this.move("closing")
       this.time?.quiesce()
-      yield* Scope.close(this.fibers, Exit.void)
+      yield* this.deadlines.within(
+        "cancel",
+        () => ({ operator: this.forked.values().next().value, phase: "a fiber" }),
+        Scope.close(this.fibers, Exit.void)
+      )
       if (Exit.isFailure(exit)) yield* this.guarded(() => this.observe("taskCleanup"))
       yield* Scope.close(operators, exit)
       if (Exit.isSuccess(exit)) yield* this.guarded(() => this.observe("taskCleanup"))
@@ -250,7 +270,25 @@ export abstract class StreamTask implements Invokable {
     })
   )
 
+  private endOfMain(main: Fiber.RuntimeFiber<void, any>): Effect.Effect<void> {
+    const at = () => ({ operator: this.chain?.parkedOn ?? this.step.operator, phase: this.step.phase })
+    const interrupted = Effect.asVoid(Fiber.interrupt(main))
+    return Effect.flatMap(Fiber.poll(main), (exit) => Option.isSome(exit) ? Effect.void : this.deadlines.within("cancel", at, interrupted))
+  }
+
+  /** fails the task should a part of its life take too long */
+  private readonly inTime = <E, R>(limit: "open" | "finish", effect: Effect.Effect<void, E, R>): Effect.Effect<void, E, R> =>
+    Effect.suspend(() => {
+      const late = Effect.flatMap(
+        Effect.sleep(this.env.options.deadlines[limit]),
+        () => Effect.fail(this.deadlines.hung(limit, { ...this.step, operator: this.chain?.parkedOn ?? this.step.operator }, false))
+      )
+      return Effect.ensuring(effect, Effect.sync(this.fork(late)))
+    })
+
   private endOf(exit: Exit.Exit<void, any>, canceled: boolean): TaskEnd {
+    const { abandoned } = this.deadlines
+    if (abandoned !== undefined) return { _tag: "failed", cause: Exit.isFailure(exit) ? exit.cause : Cause.fail(abandoned) }
     const closing = this.closeFailures.length === 0 ? undefined : this.closeFailures.reduce(Cause.sequential)
     if (Exit.isFailure(exit)) {
       if (canceled || Cause.isInterruptedOnly(exit.cause)) return { _tag: "canceled" }
@@ -264,11 +302,11 @@ export abstract class StreamTask implements Invokable {
     return Effect.gen(this, function*() {
       this.move("initializing")
       this.observe("setInitialState")
-      yield* this.initialize(operators)
+      yield* this.inTime("open", this.initialize(operators))
       yield* this.resumeUnderWay
       yield* this.initialized
       yield* this.env.allInitialized
-      yield* this.lock.hold(this.open)
+      yield* this.inTime("open", this.lock.hold(this.open))
       yield* Effect.forkIn(
         Effect.catchAllCause(
           this.time.run(this.lock, this.slices.settle),
@@ -281,7 +319,7 @@ export abstract class StreamTask implements Invokable {
       yield* this.env.running
       yield* this.slices.run(() => false)
       this.move("ending")
-      yield* this.end
+      yield* this.inTime("finish", this.end)
       yield* this.awaitFinalCheckpoint
       // FC-08: also those that still wait for what they overtook; input goes on being read for them
       yield* this.slices.run(() => !this.checkpoints.isPending)
@@ -361,7 +399,7 @@ export abstract class StreamTask implements Invokable {
         checkpointing: env.options.checkpoint?.finalCheckpoint ?? false,
         out: node.out,
         execute: this.slices.execute,
-        fork: (effect) => this.fork(effect),
+        fork: (effect) => this.fork(Effect.onExit(effect, () => Effect.sync(() => void this.forked.delete(effect))), node.name, effect),
         isBackpressured: () => this.chain.isBackpressured || this.chain.isParked,
         count: (name, n = 1) => {
           this.counters.set(name, (this.counters.get(name) ?? 0) + n)
@@ -394,7 +432,8 @@ export abstract class StreamTask implements Invokable {
       return node.hooks.close ?? Effect.void
     }).pipe(
       this.keepFailure,
-      Effect.zipRight(this.keepFailure(Scope.close(scope, Exit.void)))
+      Effect.zipRight(this.keepFailure(Scope.close(scope, Exit.void))),
+      (closing) => this.deadlines.within("close", () => ({ operator: node.name, phase: "close" }), closing)
     )
   }
 
@@ -550,6 +589,7 @@ export abstract class StreamTask implements Invokable {
   protected readonly fail = (cause: Cause.Cause<any>): Effect.Effect<void> => Effect.asVoid(Deferred.failCause(this.outcome, cause))
 
   protected observe(phase: LifecyclePhase, operator?: string, checkpointId?: number): void {
+    this.step = { operator, phase }
     this.observer.observe({
       job: this.env.job,
       vertex: this.vertex.name,

@@ -40,6 +40,7 @@ const graphOf = (specs: ReadonlyArray<VertexSpec>): JobGraph => {
 
 /** A task that takes part in checkpoints only by hand. */
 class Task implements Invokable {
+  readonly abandoned = undefined
   state: Lifecycle.TaskState = "running"
   readonly metrics: JobMetrics.SubtaskMetrics = { subtask: 0, recordsIn: 0, recordsOut: 0, watermark: 0 }
   readonly counters = new Map<string, number>()
