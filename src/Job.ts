@@ -9,6 +9,7 @@ import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as Either from "effect/Either"
+import * as Exit from "effect/Exit"
 import * as Fiber from "effect/Fiber"
 import * as Layer from "effect/Layer"
 import type { Pipeable } from "effect/Pipeable"
@@ -138,7 +139,8 @@ export const start = <E, R>(
     const started = yield* Deferred.make<void, JobError<E>>()
     const master = new JobMaster(id, graph, resolved, events, Deferred.succeed(started, undefined))
     const run = (master.run as Effect.Effect<JobResult, JobError<E>, R>).pipe(
-      Effect.tapErrorCause((cause) => Deferred.failCause(started, cause))
+      // a job may have ended before anybody got to say that it runs
+      Effect.onExit((exit) => Deferred.done(started, Exit.asVoid(exit)))
     )
     const fiber = yield* Effect.forkScoped(run)
     yield* Deferred.await(started)
