@@ -11,6 +11,7 @@ import { inputsOf } from "../graph/StreamGraph.js"
 import type { ResolvedOptions } from "../JobOptions.js"
 import { Channel } from "../task/Channel.js"
 import type { CheckpointResponder, Invokable, TaskEnvironment } from "../task/Invokable.js"
+import { Wiring } from "../task/Invokable.js"
 import { taskOf } from "../task/kinds.js"
 
 /** `all` waits until `total` have arrived */
@@ -41,6 +42,7 @@ export const make = (
           Array.from({ length: readers }, (_, to) => edge.partitioning._tag !== "Forward" || from === to ? new Channel() : undefined)
       )
     })
+    const { wire } = yield* Wiring
     const total = graph.vertices.reduce((n, vertex) => n + vertex.parallelism, 0)
     const initialized = yield* latch(total)
     const running = yield* latch(total)
@@ -65,7 +67,7 @@ export const make = (
           allInitialized: Effect.zipRight(initialized.arrive, initialized.all),
           running: running.arrive
         }
-        return taskOf(env)
+        return taskOf(wire(env))
       })
     )
     return { tasks, latches: { allRunning: running.all } }

@@ -39,6 +39,7 @@ export interface Host {
   readonly keyGroups: KeyGroupRange
   readonly responder: CheckpointResponder
   readonly observe: (phase: LifecyclePhase, operator: string | undefined, checkpointId: number) => void
+  readonly passing: (phase: LifecyclePhase, operator: string, hook: Effect.Effect<void, any>, checkpointId: number) => Effect.Effect<void, any>
   /** runs the asynchronous part in a fiber of the task */
   readonly fork: (effect: Effect.Effect<void>) => Effect.Effect<Fiber.RuntimeFiber<void>>
 }
@@ -85,7 +86,7 @@ export class SubtaskCheckpoint {
         for (const node of active) {
           if (node.phase !== "running") continue
           host.observe("prepareSnapshotPreBarrier", node.name, id)
-          yield* run(node.hooks.prepareSnapshotPreBarrier?.(id, node.out))
+          yield* host.passing("prepareSnapshotPreBarrier", node.name, run(node.hooks.prepareSnapshotPreBarrier?.(id, node.out)), id)
           yield* chain.drain
         }
         chain.writers.forEach((writer) => writer.event(barrier))
@@ -96,7 +97,8 @@ export class SubtaskCheckpoint {
             for (let i = active.length - 1; i >= 0; i--) {
               const node = active[i]
               host.observe("snapshotState", node.name, id)
-              yield* run(node.hooks.snapshotState?.({ checkpointId: id, defer: (effect) => void deferred.push(effect) }))
+              const hook = run(node.hooks.snapshotState?.({ checkpointId: id, defer: (effect) => void deferred.push(effect) }))
+              yield* host.passing("snapshotState", node.name, hook, id)
               snapshots.push(host.state(node).snapshot(node.phase))
             }
           }),
@@ -178,7 +180,7 @@ export class SubtaskCheckpoint {
     return Effect.forEach(nodes, (node) =>
       Effect.exit(Effect.suspend(() => {
         this.host.observe(phase, node.name, id)
-        return run(node.hooks[phase]?.(id))
+        return this.host.passing(phase, node.name, run(node.hooks[phase]?.(id)), id)
       }))).pipe(
         Effect.flatMap((exits) => {
           const failures = exits.flatMap((exit) => Exit.isFailure(exit) ? [exit.cause] : [])
