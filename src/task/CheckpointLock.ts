@@ -10,6 +10,9 @@
  */
 import * as Effect from "effect/Effect"
 
+/** until it is interrupted; `Effect.never` would hold the process with a timer */
+const ended: Effect.Effect<never> = Effect.async(() => {})
+
 /** The checkpoint lock of one task. */
 export class CheckpointLock {
   private readonly semaphore = Effect.unsafeMakeSemaphore(1)
@@ -46,6 +49,6 @@ export class CheckpointLock {
     const broken = Effect.sync(() => {
       this.state = "broken"
     })
-    return Effect.suspend(() => this.state === "broken" ? Effect.never : Effect.onError(effect, () => broken))
+    return Effect.suspend(() => this.state === "broken" ? ended : Effect.onError(effect, () => broken))
   }
 }
