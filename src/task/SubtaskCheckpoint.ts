@@ -50,12 +50,14 @@ const run = (result: HookResult<any>): Effect.Effect<void, any> => result ?? Eff
 export class SubtaskCheckpoint {
   private lastId: number
   private lastCompleted: number
+  private lastTold: number
   private readonly aborted = new Set<number>()
   private readonly running = new Map<number, Fiber.RuntimeFiber<void>>()
 
   constructor(private readonly host: Host, restoredId: number) {
     this.lastId = restoredId
     this.lastCompleted = restoredId
+    this.lastTold = restoredId
   }
 
   /** the highest checkpoint that was triggered */
@@ -63,9 +65,9 @@ export class SubtaskCheckpoint {
     return this.lastId
   }
 
-  /** the highest checkpoint whose completion was announced */
+  /** the highest checkpoint of whose completion every operator has been told, and has done what it does then */
   get completed(): number {
-    return this.lastCompleted
+    return this.lastTold
   }
 
   /** Steps 1 to 3, under the lock; forks step 4. */
@@ -153,7 +155,9 @@ export class SubtaskCheckpoint {
     Effect.suspend(() => {
       if (id <= this.lastCompleted) return Effect.void
       this.lastCompleted = id
-      return this.notify("notifyCheckpointComplete", id)
+      return Effect.map(this.notify("notifyCheckpointComplete", id), () => {
+        this.lastTold = id
+      })
     })
 
   /** Gives a checkpoint up; under the lock. */
