@@ -495,7 +495,12 @@ export abstract class StreamTask implements Invokable {
   }
 
   /** a hook, and what the observer does when it has returned */
-  private passing(phase: LifecyclePhase, operator: string, hook: Effect.Effect<void, any>, checkpointId?: number): Effect.Effect<void, any> {
+  private passing(
+    phase: LifecyclePhase,
+    operator: string,
+    hook: Effect.Effect<void, any>,
+    checkpointId?: number
+  ): Effect.Effect<void, any> {
     return this.observer.passed === undefined
       ? hook
       : Effect.map(hook, () => this.observer.passed?.(this.eventOf(phase, operator, checkpointId)))

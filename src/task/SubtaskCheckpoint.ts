@@ -39,7 +39,12 @@ export interface Host {
   readonly keyGroups: KeyGroupRange
   readonly responder: CheckpointResponder
   readonly observe: (phase: LifecyclePhase, operator: string | undefined, checkpointId: number) => void
-  readonly passing: (phase: LifecyclePhase, operator: string, hook: Effect.Effect<void, any>, checkpointId: number) => Effect.Effect<void, any>
+  readonly passing: (
+    phase: LifecyclePhase,
+    operator: string,
+    hook: Effect.Effect<void, any>,
+    checkpointId: number
+  ) => Effect.Effect<void, any>
   /** runs the asynchronous part in a fiber of the task */
   readonly fork: (effect: Effect.Effect<void>) => Effect.Effect<Fiber.RuntimeFiber<void>>
 }

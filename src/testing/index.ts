@@ -6,4 +6,5 @@
 export * as Harness from "./Harness.js"
 export * as Ledger from "./Ledger.js"
 export * as Observer from "./Observer.js"
+export * as Simulation from "./Simulation.js"
 export { SteppingClock } from "./SteppingClock.js"
