@@ -389,12 +389,12 @@ interface Variant {
   readonly name: string
   readonly options: JobOptions
   /** where to stop with a savepoint, and how to go on */
-  readonly then?: { readonly point: number; readonly options: JobOptions } | undefined
+  readonly next?: { readonly point: number; readonly options: JobOptions } | undefined
 }
 
 /** stops with a savepoint at a point, unless the job has ended by then, and goes on */
 const rescaling =
-  <E, R>(subject: Subject<E, R>, first: JobOptions, { options, point }: NonNullable<Variant["then"]>): Program<R> => (world) => () =>
+  <E, R>(subject: Subject<E, R>, first: JobOptions, { options, point }: NonNullable<Variant["next"]>): Program<R> => (world) => () =>
     Effect.gen(function*() {
       const reached = yield* Deferred.make<void>()
       world.at(point, () => Deferred.unsafeDone(reached, Effect.void))
@@ -443,14 +443,14 @@ export const metamorphic = <A, E, R, E2 = never, R2 = never>(
         return {
           name: `stopped with a savepoint at point ${point} of parallelism ${from}, then parallelism ${to}`,
           options: { parallelism: from },
-          then: { point, options: { ...base, parallelism: to } }
+          next: { point, options: { ...base, parallelism: to } }
         }
       })
     ]
     let schedules = 1
-    for (const { name: variant, options: varied, then } of variants) {
+    for (const { name: variant, options: varied, next } of variants) {
       const jobOptions = { ...base, ...varied }
-      const program = then === undefined ? running(job, { ...options, jobOptions }) : rescaling(job, jobOptions, then)
+      const program = next === undefined ? running(job, { ...options, jobOptions }) : rescaling(job, jobOptions, next)
       for (let seed = 0; seed <= seeds; seed++) {
         schedules++
         const ran = yield* run(name, program, { seed, crashes: [] }, options, first.visible)

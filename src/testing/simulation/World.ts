@@ -112,7 +112,7 @@ export class World {
   private readonly disk = Effect.runSync(memory.make)
   private scheduler!: SeededScheduler
   /** time goes by while tasks work */
-  private readonly cost = (): number => this.dice.oneIn(2) ? 3 + this.dice.choose(4) : 0
+  private readonly cost = (): number => this.dice.seed === 0 ? 5 : this.dice.choose(10)
   private clock = new SteppingClock(0, this.cost)
   private killed = false
   lives = 0
