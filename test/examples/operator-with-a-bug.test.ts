@@ -52,9 +52,7 @@ describe("the forgetful operator", () => {
 })
 
 describe("the mended operator", () => {
-  it.scoped("goes on with the page in hand", () =>
-    Effect.map(restored(mended), (pages) => assert.deepStrictEqual(pages, [[1, 2, 3], [4]])))
+  it.scoped("goes on with the page in hand", () => Effect.map(restored(mended), (pages) => assert.deepStrictEqual(pages, [[1, 2, 3], [4]])))
 
-  it.effect("stands a crash at every point", () =>
-    Effect.map(simulated(mended), (report) => assert.lengthOf(report.visible, 7)), 60_000)
+  it.effect("stands a crash at every point", () => Effect.map(simulated(mended), (report) => assert.lengthOf(report.visible, 7)), 60_000)
 })

@@ -78,7 +78,7 @@ const STUCK_TURNS = 1000
 const BURST = 512
 
 /** steps in one life after which a job is thought not to end */
-const MAX_STEPS = 50_000
+const MAX_STEPS = 400_000
 
 /** how long a process stays dead */
 const DOWN_MS = 100
