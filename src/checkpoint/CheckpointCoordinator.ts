@@ -303,7 +303,9 @@ export class CheckpointCoordinator implements CheckpointResponder {
       yield* this.listener.completed(stats)
       yield* Effect.forEach(subsumed, (older) => this.giveUp(older, "SUBSUMED", `${id} is complete`), { discard: true })
       if (kind._tag === "Checkpoint") {
+        // of two that were made durable at once the older may be later; it is the one to go
         this.completedIds.push(id)
+        this.completedIds.sort((a, b) => a - b)
         const old = this.completedIds.splice(0, Math.max(0, this.completedIds.length - this.options.retain))
         yield* this.fork(Effect.forEach(old, (each) => Effect.ignoreLogged(this.store.discard(each)), { discard: true }))
       }
