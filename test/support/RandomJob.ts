@@ -7,6 +7,7 @@
 import { Effect, FastCheck as fc, Schema } from "effect"
 import type { StreamElement, StreamOperator } from "sluice"
 import { Aggregator, ConnectedStreams, DataSource, DataStream, KeyedStream, State, WatermarkStrategy, Window, WindowedStream } from "sluice"
+import { turn } from "../../src/task/EventLoop.js"
 
 /** A record; `ts` is its event time. */
 export interface Item {
@@ -141,7 +142,7 @@ export const build = (spec: Spec, scale = 0): DataStream.DataStream<string> => {
               fetch: Effect.suspend(() => {
                 if (next >= n) return Effect.succeed(false)
                 ready = perFetch
-                return Effect.as(Effect.promise(() => new Promise((resolve) => setImmediate(resolve))), true)
+                return Effect.as(turn, true)
               })
             }
           })
