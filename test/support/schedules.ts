@@ -29,13 +29,16 @@ export const tryOne = (seed: number, perJob: number): Effect.Effect<Tried> =>
       maxPoints: 0,
       seeds: Array.from({ length: perJob }, (_, i) => seed * 1000 + i + 1),
       crashes: 1 + (seed % 3),
-      checkpointInterval: 20 + (seed % 4) * 40,
       jobOptions: {
         batchSize: spec.batchSize,
         chaining: spec.chaining,
         codegen: spec.codegen,
         maxParallelism: 16,
-        checkpoint: { interval: 20 + (seed % 4) * 40, tolerableFailures: seed % 2 === 0 ? 1000 : 0, maxConcurrent: 1 + (seed % 3) },
+        checkpoint: {
+          interval: seed % 3 === 2 ? 5 : 20 + (seed % 4) * 40,
+          tolerableFailures: seed % 2 === 0 ? 1000 : 0,
+          maxConcurrent: 1 + (seed % 3)
+        },
         restart: Schedule.intersect(Schedule.recurs(50), Schedule.spaced("1 millis"))
       }
     }).pipe(

@@ -7,7 +7,7 @@ import * as Inspectable from "effect/Inspectable"
 import * as canonical from "../../state/canonical.js"
 
 /** one text for equal values; what is not plain data is told apart by how it prints */
-export const textOf = (value: unknown): string => {
+const textOf = (value: unknown): string => {
   try {
     return canonical.encode(value)
   } catch {

@@ -56,7 +56,7 @@ export type End =
   | { readonly _tag: "failed"; readonly reason: string }
 
 /** The failure that a `fail` stands for. */
-export class InjectedFailure extends Error {
+class InjectedFailure extends Error {
   constructor(readonly label: string) {
     super(`injected ${label}`)
     this.name = "InjectedFailure"
