@@ -121,11 +121,10 @@ it.effect("found by simulation: a checkpoint of a task in which a record had fai
   Simulation.crashEverywhere(job, {
     observe: ledger,
     maxPoints: 0,
-    seeds: 150,
-    crashes: 2,
+    seeds: 40,
+    crashes: 3,
     kinds: ["fail"],
-    checkpointInterval: 1,
-    jobOptions: { batchSize: 8, checkpoint: { interval: 1, maxConcurrent: 3, tolerableFailures: 1000 } }
+    jobOptions: { batchSize: 2, checkpoint: { interval: 10, tolerableFailures: 1000 } }
   }), 60_000)
 
 it.effect("a job that fails without a crash is told at once", () =>
