@@ -40,4 +40,4 @@ const program = Effect.gen(function*() {
   }
 })
 
-program.pipe(Effect.catchAll(() => Effect.sync(() => process.exit(1))), NodeRuntime.runMain)
+program.pipe(NodeRuntime.runMain({ disableErrorReporting: true }))
