@@ -112,8 +112,8 @@ it.effect("finds a job that depends on its parallelism", () =>
   }), 60_000)
 
 it.effect(
-  "found by simulation: a job that had ended before anybody said that it runs, a task that ended before its sink had committed",
-  () => Simulation.crashEverywhere(job, { observe: ledger, maxPoints: 0, seeds: 60, crashes: 2 }),
+  "found by simulation: a task that ended before its sink had committed",
+  () => Simulation.crashEverywhere(job, { observe: ledger, maxPoints: 0, seeds: 300, crashes: 2 }),
   60_000
 )
 
@@ -121,10 +121,25 @@ it.effect("found by simulation: a checkpoint of a task in which a record had fai
   Simulation.crashEverywhere(job, {
     observe: ledger,
     maxPoints: 0,
-    seeds: 40,
+    seeds: 200,
     crashes: 3,
     kinds: ["fail"],
     jobOptions: { batchSize: 2, checkpoint: { interval: 10, tolerableFailures: 1000 } }
+  }), 60_000)
+
+it.effect("found by simulation: a job that had ended before anybody said that it runs", () => {
+  const short = Job.make("short", DataStream.range(1, 1).pipe(DataStream.to(ledger.sink, { uid: "ledger" })))
+  const jobOptions = { checkpoint: { interval: 1000, finalCheckpoint: false } }
+  return Simulation.crashEverywhere(short, { observe: ledger, maxPoints: 0, seeds: 400, crashes: 0, jobOptions })
+}, 60_000)
+
+it.effect("found by simulation: an older checkpoint that completed later, and was kept instead", () =>
+  Simulation.crashEverywhere(job, {
+    observe: ledger,
+    maxPoints: 0,
+    seeds: 400,
+    crashes: 2,
+    jobOptions: { batchSize: 1, checkpoint: { interval: 4, maxConcurrent: 3, tolerableFailures: 1000 } }
   }), 60_000)
 
 it.effect("a job that fails without a crash is told at once", () =>
