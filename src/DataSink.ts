@@ -10,6 +10,7 @@
  *
  * @since 0.1.0
  */
+import * as Context from "effect/Context"
 import * as Effect from "effect/Effect"
 import type * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
@@ -122,3 +123,15 @@ export const forEach = <A, E = never, R = never>(f: (value: A) => void | Effect.
   name: "forEach",
   open: () => Effect.succeed({ write: f as (value: A) => void | Effect.Effect<void, E> })
 })
+
+/**
+ * What is done around each commit of a transactional sink; by default nothing. That is how a test crashes a job before, between and after commits.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class AroundCommit extends Context.Reference<AroundCommit>()("sluice/AroundCommit", {
+  defaultValue: (): { readonly around: <E>(commit: Effect.Effect<void, E>, sink: SinkContext) => Effect.Effect<void, E> } => ({
+    around: (commit) => commit
+  })
+}) {}

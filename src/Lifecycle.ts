@@ -116,5 +116,9 @@ export const isTerminal = (state: TaskState): state is "finished" | "canceled" |
  * @category services
  */
 export class LifecycleObserver extends Context.Reference<LifecycleObserver>()("sluice/LifecycleObserver", {
-  defaultValue: (): { readonly observe: (event: LifecycleEvent) => void } => ({ observe: () => {} })
+  defaultValue: (): {
+    readonly observe: (event: LifecycleEvent) => void
+    /** sees that an operator's hook has returned; what it throws fails the hook too */
+    readonly passed?: ((event: LifecycleEvent) => void) | undefined
+  } => ({ observe: () => {} })
 }) {}

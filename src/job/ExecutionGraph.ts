@@ -12,6 +12,7 @@ import type { ResolvedOptions } from "../JobOptions.js"
 import type { ChannelOrigin } from "../task/Channel.js"
 import { Channel } from "../task/Channel.js"
 import type { CheckpointResponder, Invokable, TaskEnvironment } from "../task/Invokable.js"
+import { Wiring } from "../task/Invokable.js"
 import { taskOf } from "../task/kinds.js"
 
 /** `all` waits until `total` have arrived */
@@ -56,6 +57,7 @@ export const make = (
           )
       )
     })
+    const { wire } = yield* Wiring
     const total = graph.vertices.reduce((n, vertex) => n + vertex.parallelism, 0)
     const initialized = yield* latch(total)
     const running = yield* latch(total)
@@ -80,7 +82,7 @@ export const make = (
           allInitialized: Effect.zipRight(initialized.arrive, initialized.all),
           running: running.arrive
         }
-        return taskOf(env)
+        return taskOf(wire(env))
       })
     )
     return { tasks, latches: { allRunning: running.all } }

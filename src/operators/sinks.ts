@@ -12,6 +12,7 @@ import * as Exit from "effect/Exit"
 import * as Schema from "effect/Schema"
 import type * as Scope from "effect/Scope"
 import type { DataSink, SinkContext, SinkWriter, TransactionWriter } from "../DataSink.js"
+import { AroundCommit } from "../DataSink.js"
 import type { RecordCode } from "../OperatorCode.js"
 import type { StreamRecord } from "../StreamElement.js"
 import type { HookResult, OperatorContext, OperatorListState, SnapshotContext, StateContext, StreamOperator } from "../StreamOperator.js"
@@ -127,7 +128,7 @@ class CommittingOperator<A, E> implements StreamOperator<A, never, E> {
   readonly open = Effect.suspend(() =>
     Effect.flatMap(this.sink.open(this.context) as Effect.Effect<TransactionWriter<A, any, E>, E, Scope.Scope>, (writer) => {
       this.writer = writer
-      return Effect.forEach(this.restored, ({ committable }) => writer.commit(committable), { discard: true })
+      return Effect.forEach(this.restored, ({ committable }) => this.commitOne(committable), { discard: true })
     })
   )
 
@@ -165,9 +166,13 @@ class CommittingOperator<A, E> implements StreamOperator<A, never, E> {
     return due.length === 0 ? undefined : this.commit(due)
   }
 
+  private commitOne(committable: unknown): Effect.Effect<void, E> {
+    return Effect.flatMap(AroundCommit, ({ around }) => around(Effect.suspend(() => this.writer.commit(committable)), this.context))
+  }
+
   private commit(due: ReadonlyArray<Transaction<any>>): Effect.Effect<void, E> {
     return Effect.forEach(due, (each) =>
-      Effect.map(this.writer.commit(each.committable), () => {
+      Effect.map(this.commitOne(each.committable), () => {
         this.pending = this.pending.filter((other) => other !== each)
       }), { discard: true })
   }

@@ -4,6 +4,7 @@
  * @since 0.1.0
  */
 import type * as Cause from "effect/Cause"
+import * as Context from "effect/Context"
 import type * as Effect from "effect/Effect"
 import type { CheckpointBarrier, CheckpointFailureReason, OperatorPhase, StateDescription, StateHandle } from "../Checkpoint.js"
 import type { CheckpointWriter } from "../CheckpointStorage.js"
@@ -114,3 +115,13 @@ export interface TaskEnvironment {
   /** tells that the task has opened and runs */
   readonly running: Effect.Effect<void>
 }
+
+/**
+ * What each task is given goes through here before the task is made; by default as it is. A simulation numbers what goes in and out of a task.
+ *
+ * @since 0.1.0
+ * @category services
+ */
+export class Wiring extends Context.Reference<Wiring>()("sluice/Wiring", {
+  defaultValue: (): { readonly wire: (env: TaskEnvironment) => TaskEnvironment } => ({ wire: (env) => env })
+}) {}

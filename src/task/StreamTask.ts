@@ -29,6 +29,7 @@
  */
 import * as Cause from "effect/Cause"
 import type * as Clock from "effect/Clock"
+import type * as Context from "effect/Context"
 import * as Deferred from "effect/Deferred"
 import * as Effect from "effect/Effect"
 import * as ExecutionStrategy from "effect/ExecutionStrategy"
@@ -108,7 +109,7 @@ export abstract class StreamTask implements Invokable {
   /** the operators whose fibers run */
   private readonly forked = new Map<unknown, string>()
   private time!: ProcessingTime
-  private observer!: { readonly observe: (event: LifecycleEvent) => void }
+  private observer!: Context.Tag.Service<typeof LifecycleObserver>
   private fork!: (effect: Effect.Effect<void, any>, operator?: string, id?: unknown) => () => void
   /** the input that ended last */
   protected lastInput = 0
@@ -140,6 +141,7 @@ export abstract class StreamTask implements Invokable {
       keyGroups: this.keyGroups,
       responder: env.responder,
       observe: (phase, operator, id) => this.observe(phase, operator, id),
+      passing: (phase, operator, hook, id) => this.passing(phase, operator, hook, id),
       fork: (effect) => Effect.forkIn(Effect.interruptible(effect), this.fibers)
     }, env.restoredId)
   }
@@ -346,7 +348,7 @@ export abstract class StreamTask implements Invokable {
         if (node.phase === "finished") continue
         this.observe("initializeState", node.name)
         yield* Effect.catchAllDefect(
-          Effect.suspend(() => run(node.hooks.initializeState?.(this.states.get(node)!))),
+          Effect.suspend(() => this.passing("initializeState", node.name, run(node.hooks.initializeState?.(this.states.get(node)!)))),
           // registering a state that does not fit throws inside the hook
           (defect) => defect instanceof StateIncompatible ? Effect.fail(defect) : Effect.die(defect)
         )
@@ -419,7 +421,7 @@ export abstract class StreamTask implements Invokable {
       this.chain.nodes.filter((node) => node.phase !== "finished").reverse(),
       (node) => {
         this.observe("open", node.name)
-        return node.hooks.open === undefined ? Effect.void : Scope.extend(node.hooks.open, this.scopes.get(node)!)
+        return this.passing("open", node.name, Scope.extend(node.hooks.open ?? Effect.void, this.scopes.get(node)!))
       },
       { discard: true }
     )
@@ -429,7 +431,7 @@ export abstract class StreamTask implements Invokable {
   private close(node: ChainNode, scope: Scope.CloseableScope): Effect.Effect<void> {
     return Effect.suspend(() => {
       this.observe("close", node.name)
-      return node.hooks.close ?? Effect.void
+      return this.passing("close", node.name, node.hooks.close ?? Effect.void)
     }).pipe(
       this.keepFailure,
       Effect.zipRight(this.keepFailure(Scope.close(scope, Exit.void))),
@@ -454,7 +456,7 @@ export abstract class StreamTask implements Invokable {
     const finish = (node: ChainNode) =>
       Effect.suspend(() => {
         this.observe("finish", node.name)
-        return Effect.map(Effect.zipRight(run(node.hooks.finish?.(node.out)), this.chain.drain), () => {
+        return Effect.map(Effect.zipRight(this.passing("finish", node.name, run(node.hooks.finish?.(node.out))), this.chain.drain), () => {
           node.phase = "finishing"
         })
       })
@@ -499,7 +501,7 @@ export abstract class StreamTask implements Invokable {
   private endInputOf(node: ChainNode, input: number): Effect.Effect<void, any> {
     return Effect.suspend(() => {
       this.observe("endInput", node.name)
-      return Effect.zipRight(run(node.hooks.endInput?.(node.out, input + 1)), this.chain.drain)
+      return Effect.zipRight(this.passing("endInput", node.name, run(node.hooks.endInput?.(node.out, input + 1))), this.chain.drain)
     })
   }
 
@@ -590,7 +592,23 @@ export abstract class StreamTask implements Invokable {
 
   protected observe(phase: LifecyclePhase, operator?: string, checkpointId?: number): void {
     this.step = { operator, phase }
-    this.observer.observe({
+    this.observer.observe(this.eventOf(phase, operator, checkpointId))
+  }
+
+  /** a hook, and what the observer does when it has returned */
+  private passing(
+    phase: LifecyclePhase,
+    operator: string,
+    hook: Effect.Effect<void, any>,
+    checkpointId?: number
+  ): Effect.Effect<void, any> {
+    return this.observer.passed === undefined
+      ? hook
+      : Effect.map(hook, () => this.observer.passed?.(this.eventOf(phase, operator, checkpointId)))
+  }
+
+  private eventOf(phase: LifecyclePhase, operator: string | undefined, checkpointId: number | undefined): LifecycleEvent {
+    return {
       job: this.env.job,
       vertex: this.vertex.name,
       subtask: this.subtask,
@@ -598,7 +616,7 @@ export abstract class StreamTask implements Invokable {
       phase,
       ...(checkpointId === undefined ? {} : { checkpointId }),
       at: this.clock.unsafeCurrentTimeMillis()
-    })
+    }
   }
 
   private move(to: TaskState): void {

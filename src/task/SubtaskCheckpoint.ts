@@ -44,6 +44,12 @@ export interface Host {
   readonly captured: (id: number) => Effect.Effect<void> | undefined
   /** the checkpoint has been stored, or given up */
   readonly over: (id: number) => void
+  readonly passing: (
+    phase: LifecyclePhase,
+    operator: string,
+    hook: Effect.Effect<void, any>,
+    checkpointId: number
+  ) => Effect.Effect<void, any>
   /** runs the asynchronous part in a fiber of the task */
   readonly fork: (effect: Effect.Effect<void>) => Effect.Effect<Fiber.RuntimeFiber<void>>
 }
@@ -60,12 +66,14 @@ const run = (result: HookResult<any>): Effect.Effect<void, any> => result ?? Eff
 export class SubtaskCheckpoint {
   private lastId: number
   private lastCompleted: number
+  private lastTold: number
   private readonly aborted = new Set<number>()
   private readonly running = new Map<number, Fiber.RuntimeFiber<void>>()
 
   constructor(private readonly host: Host, restoredId: number) {
     this.lastId = restoredId
     this.lastCompleted = restoredId
+    this.lastTold = restoredId
   }
 
   /** the highest checkpoint that was triggered */
@@ -73,9 +81,9 @@ export class SubtaskCheckpoint {
     return this.lastId
   }
 
-  /** the highest checkpoint whose completion was announced */
+  /** the highest checkpoint of whose completion every operator has been told, and has done what it does then */
   get completed(): number {
-    return this.lastCompleted
+    return this.lastTold
   }
 
   /** Steps 1 to 3, under the lock; forks step 4. */
@@ -96,7 +104,7 @@ export class SubtaskCheckpoint {
         for (const node of active) {
           if (node.phase !== "running") continue
           host.observe("prepareSnapshotPreBarrier", node.name, id)
-          yield* run(node.hooks.prepareSnapshotPreBarrier?.(id, node.out))
+          yield* host.passing("prepareSnapshotPreBarrier", node.name, run(node.hooks.prepareSnapshotPreBarrier?.(id, node.out)), id)
           yield* chain.drain
         }
         chain.writers.forEach((writer) => writer.event(barrier))
@@ -107,7 +115,8 @@ export class SubtaskCheckpoint {
             for (let i = active.length - 1; i >= 0; i--) {
               const node = active[i]
               host.observe("snapshotState", node.name, id)
-              yield* run(node.hooks.snapshotState?.({ checkpointId: id, defer: (effect) => void deferred.push(effect) }))
+              const hook = run(node.hooks.snapshotState?.({ checkpointId: id, defer: (effect) => void deferred.push(effect) }))
+              yield* host.passing("snapshotState", node.name, hook, id)
               snapshots.push(host.state(node).snapshot(node.phase, id))
             }
           }),
@@ -166,7 +175,9 @@ export class SubtaskCheckpoint {
     Effect.suspend(() => {
       if (id <= this.lastCompleted) return Effect.void
       this.lastCompleted = id
-      return this.notify("notifyCheckpointComplete", id)
+      return Effect.map(this.notify("notifyCheckpointComplete", id), () => {
+        this.lastTold = id
+      })
     })
 
   /** Gives a checkpoint up; under the lock. */
@@ -195,7 +206,7 @@ export class SubtaskCheckpoint {
     return Effect.forEach(nodes, (node) =>
       Effect.exit(Effect.suspend(() => {
         this.host.observe(phase, node.name, id)
-        return run(node.hooks[phase]?.(id))
+        return this.host.passing(phase, node.name, run(node.hooks[phase]?.(id)), id)
       }))).pipe(
         Effect.flatMap((exits) => {
           const failures = exits.flatMap((exit) => Exit.isFailure(exit) ? [exit.cause] : [])

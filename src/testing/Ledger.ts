@@ -23,6 +23,8 @@ export interface Ledger<A> {
   readonly visible: () => ReadonlyArray<A>
   /** how many transactions were committed */
   readonly commits: () => number
+  /** empties it, for another run */
+  readonly reset: () => void
 }
 
 /**
@@ -85,6 +87,11 @@ export const make = <A>(onCommit: (visible: ReadonlyArray<A>) => void = () => {}
       open: ({ attemptId, subtask, uid }) => Effect.sync(() => open(`${attemptId}/${uid}/${subtask}`))
     }),
     visible: () => visible,
-    commits: () => committed.size
+    commits: () => committed.size,
+    reset: () => {
+      durable.clear()
+      committed.clear()
+      visible.length = 0
+    }
   }
 }

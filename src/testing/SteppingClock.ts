@@ -22,9 +22,10 @@ export class SteppingClock implements Clock.Clock {
   readonly [Clock.ClockTypeId]: Clock.ClockTypeId = Clock.ClockTypeId
   private sleepers: Array<Sleeper> = []
 
-  constructor(private now = 0) {}
+  /** It begins at `now`; `cost` says how much time goes by while somebody looks at it. */
+  constructor(private now = 0, private readonly cost: () => number = () => 0) {}
 
-  readonly unsafeCurrentTimeMillis = (): number => this.now
+  readonly unsafeCurrentTimeMillis = (): number => this.now += this.cost()
   readonly unsafeCurrentTimeNanos = (): bigint => BigInt(Math.round(this.now * 1e6))
   readonly currentTimeMillis = Effect.sync(this.unsafeCurrentTimeMillis)
   readonly currentTimeNanos = Effect.sync(this.unsafeCurrentTimeNanos)
@@ -44,17 +45,28 @@ export class SteppingClock implements Clock.Clock {
       })
     })
 
+  /** when the next sleeper wakes; `Infinity` if nobody sleeps */
+  get next(): number {
+    return Math.min(...this.sleepers.map(({ at }) => at))
+  }
+
+  /** Goes on to a time, or stays where it is later, and wakes whoever slept until then; gives whether there was somebody. */
+  readonly goTo = (time: number): boolean => {
+    this.now = Math.max(time, this.now)
+    const due = this.sleepers.filter(({ at }) => at <= this.now)
+    if (due.length === 0) return false
+    this.sleepers = this.sleepers.filter(({ at }) => at > this.now)
+    for (const { wake } of due.sort((a, b) => a.at - b.at)) wake()
+    return true
+  }
+
   /** Steps `duration` ahead, stopping at every time at which somebody wakes; `settle` is run after each stop. */
   readonly advance = <E>(duration: Duration.DurationInput, settle: Effect.Effect<void, E>): Effect.Effect<void, E> =>
     Effect.suspend(() => {
       const end = this.now + Duration.toMillis(duration)
       const step: Effect.Effect<void, E> = Effect.suspend(() => {
-        const next = Math.min(...this.sleepers.map(({ at }) => at))
-        this.now = Math.min(end, Math.max(next, this.now))
-        const due = this.sleepers.filter(({ at }) => at <= this.now)
-        this.sleepers = this.sleepers.filter(({ at }) => at > this.now)
-        for (const { wake } of due) wake()
-        return Effect.flatMap(settle, () => due.length === 0 && this.now >= end ? Effect.void : step)
+        const woke = this.goTo(Math.min(end, this.next))
+        return Effect.flatMap(settle, () => !woke && this.now >= end ? Effect.void : step)
       })
       return step
     })

@@ -331,6 +331,7 @@ describe("snapshots that fail", () => {
               cancel: () => void log.push(`release ${name}`)
             })
           }) as unknown as OperatorState,
+        passing: (_phase, _operator, hook) => hook,
         captured: () => undefined,
         over: () => {},
         keyGroups: { start: 0, end: 127 },
