@@ -125,7 +125,14 @@ export class SubtaskCheckpoint {
         const captured = host.captured(id)
         if (captured !== undefined) deferred.push(captured)
         const finished = chain.nodes.filter((node) => node.phase === "finished")
-        this.running.set(id, yield* host.fork(this.store(id, snapshots, deferred, finished)))
+        const fiber = yield* host.fork(this.store(id, snapshots, deferred, finished))
+        this.running.set(id, fiber)
+        // it may be over already, or be interrupted before it begins
+        fiber.addObserver(() => {
+          this.running.delete(id)
+          snapshots.forEach((snapshot) => snapshot.cancel())
+          host.over(id)
+        })
       })
     })
 
@@ -161,12 +168,7 @@ export class SubtaskCheckpoint {
         if (Exit.isSuccess(exit)) return exit.value === undefined ? Effect.void : responder.acknowledge(task, id, exit.value)
         // who is aborted does not get here: this one interrupted itself
         return responder.decline(task, id, reasonOf(exit.cause), exit.cause)
-      }),
-      Effect.ensuring(Effect.sync(() => {
-        this.running.delete(id)
-        this.host.over(id)
-        snapshots.forEach((snapshot) => snapshot.cancel())
-      }))
+      })
     )
   }
 
