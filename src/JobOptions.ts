@@ -23,7 +23,8 @@ export interface CheckpointOptions {
   readonly mode?: "exactly-once" | "at-least-once" | undefined
   /**
    * "unaligned" barriers overtake what is queued in channels, which then is in the checkpoint: under backpressure checkpoints stay fast. With a timeout they
-   * do so where alignment takes longer. Savepoints are always aligned. Default "aligned".
+   * do so where alignment takes longer. Savepoints are always aligned, and so are tasks with a forward or broadcast input: what is under way there belongs to
+   * one subtask. Default "aligned".
    */
   readonly alignment?: "aligned" | "unaligned" | { readonly alignedTimeout: Duration.DurationInput } | undefined
   /** how many may be under way at once; default 1 */

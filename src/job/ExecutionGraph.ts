@@ -32,7 +32,10 @@ const originOf = (graph: JobGraph, edge: JobEdge, from: number): ChannelOrigin =
     from,
     writers: writer.parallelism,
     partitioning: edge.partitioning,
-    maxParallelism: graph.maxParallelism
+    maxParallelism: graph.maxParallelism,
+    unaligned: graph.vertices[edge.to].inputs.every(({ partitioning }) =>
+      partitioning._tag !== "Forward" && partitioning._tag !== "Broadcast"
+    )
   }
 }
 

@@ -89,6 +89,8 @@ export interface ChannelOrigin {
   readonly writers: number
   readonly partitioning: Partitioning
   readonly maxParallelism: number
+  /** whether barriers may overtake here: what is then under way must be free to go to any subtask at another parallelism */
+  readonly unaligned: boolean
 }
 
 /** A barrier that has overtaken what was put into its channel before `upTo`. */

@@ -165,7 +165,7 @@ export abstract class InputStreamTask extends StreamTask {
           break
         case "Trigger":
           if (action.barrier.unaligned === true) this.inFlight.begin(action.barrier.id, this.ended)
-          effect = Effect.zipRight(effect ?? Effect.void, this.triggerCheckpointOnBarrier(action.barrier))
+          effect = Effect.zipRight(effect ?? Effect.void, this.triggerCheckpointOnBarrier(this.onward(action.barrier)))
           break
         case "AbortCheckpoint":
           this.inFlight.forget(action.id)
@@ -185,10 +185,17 @@ export abstract class InputStreamTask extends StreamTask {
     return effect ?? "more"
   }
 
+  /** a barrier as it goes on: one that was not to overtake here may overtake behind */
+  private onward(barrier: CheckpointBarrier): CheckpointBarrier {
+    const overtakes = this.env.options.checkpoint?.alignedTimeout === 0 && barrier.kind._tag === "Checkpoint"
+    return overtakes ? { ...barrier, unaligned: true } : barrier
+  }
+
   /** an alignment that takes too long is given up for an unaligned checkpoint */
   private watchAlignment({ id, kind, unaligned }: CheckpointBarrier): void {
     const timeout = this.env.options.checkpoint?.alignedTimeout ?? Infinity
     if (unaligned === true || timeout === Infinity || id <= this.watched || kind._tag === "Savepoint") return
+    if (this.gate.channels.some(({ origin }) => origin?.unaligned === false)) return
     this.watched = id
     const overdue = Effect.flatMap(
       Effect.sleep(timeout),

@@ -111,7 +111,11 @@ ${self}.append(${self}.owner(${isMapKeyCode(key)} ? ${key} : ${bind(codec)}.toMa
   event(event: StreamEvent): void {
     this.flush()
     if (event._tag === "CheckpointBarrier" && event.unaligned === true) {
-      for (const channel of this.channels) channel.overtake(event)
+      const { unaligned: _, ...aligned } = event
+      for (const channel of this.channels) {
+        if (channel.origin?.unaligned === false) channel.put(aligned)
+        else channel.overtake(event)
+      }
       return
     }
     for (let i = 0; i < this.channels.length; i++) this.channels[i].put(event)
