@@ -32,7 +32,7 @@ export class Deadlines {
 
   /** Waits for an Effect that cannot be interrupted, but no longer than its deadline; then it is left behind. */
   readonly within = (limit: "cancel" | "close", step: () => Step, effect: Effect.Effect<void>): Effect.Effect<void> =>
-    Effect.gen(this, function*() {
+    this.env.options.deadlines[limit] === Infinity ? effect : Effect.gen(this, function*() {
       const over = Deferred.unsafeMake<boolean>(FiberId.none)
       const worker = yield* Effect.forkDaemon(effect)
       worker.addObserver(() => Deferred.unsafeDone(over, Effect.succeed(true)))

@@ -281,6 +281,7 @@ export abstract class StreamTask implements Invokable {
   /** fails the task should a part of its life take too long */
   private readonly inTime = <E, R>(limit: "open" | "finish", effect: Effect.Effect<void, E, R>): Effect.Effect<void, E, R> =>
     Effect.suspend(() => {
+      if (this.env.options.deadlines[limit] === Infinity) return effect
       const late = Effect.flatMap(
         Effect.sleep(this.env.options.deadlines[limit]),
         () => Effect.fail(this.deadlines.hung(limit, { ...this.step, operator: this.chain?.parkedOn ?? this.step.operator }, false))

@@ -227,7 +227,10 @@ const make = <Out, E, R>(
   Effect.gen(function*() {
     const { maxParallelism = 128, parallelism = 1, subtask = 0 } = options
     const stream = inputs.some((input) => built.edges.some(({ node }) => node === input)) ? map(built, (value) => value) : built
+    // time is the test's own, and so is how long it waits
+    const deadlines = { open: Infinity, finish: Infinity, cancel: Infinity, close: Infinity }
     const resolved = JobOptions.resolve({
+      deadlines,
       batchSize: 1,
       maxParallelism,
       codegen: options.codegen,
