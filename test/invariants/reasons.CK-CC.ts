@@ -13,11 +13,6 @@ export const reasons: Record<string, string> = {
   "FC-27":
     "subject being built (unaligned barriers and alignment with a timeout); the aligned part is tested with FC-02, and channels have no credit to resume",
   "FC-28": "subject being built (unaligned barriers)",
-  "BA-15": "subject being built (the at-least-once tracker)",
-  "BA-16": "subject being built (the at-least-once tracker)",
-  "BA-17": "subject being built (the at-least-once tracker)",
-  "BA-18": "subject being built (the at-least-once tracker)",
-  "BA-19": "subject being built (the at-least-once tracker)",
   "BA-20":
     "alignment is not measured: channels hold records, not bytes, and CheckpointStats tells the duration and the stored bytes of a whole checkpoint",
   "BA-21": "subject being built (unaligned barriers)",
