@@ -149,7 +149,7 @@ export class InFlight {
 
   /** Puts back what a checkpoint holds, of all subtasks. */
   restore(items: ReadonlyArray<unknown>): void {
-    // one batch for what comes from several subtasks: event time must not advance in the middle of it
+    // one batch for what comes from several subtasks, on a channel of its own edge: event time must not advance in the middle of it
     const moved = new Map<number, Batch>()
     for (const [i, stored] of (items as ReadonlyArray<Stored>).entries()) {
       const at = this.gate.channels.findIndex(({ origin }) => origin?.edge === stored.edge && origin.from === stored.from)
@@ -167,9 +167,8 @@ export class InFlight {
       }
       const any = this.gate.channels.findIndex(({ origin }) => origin?.edge === stored.edge)
       if (any < 0 || stored.watermark !== undefined) continue
-      const input = this.gate.channelsOf(this.gate.inputOf(any))[0]
-      const batch = moved.get(input) ?? new Batch(0)
-      moved.set(input, batch)
+      const batch = moved.get(any) ?? new Batch(0)
+      moved.set(any, batch)
       addAll(batch, stored, this.mine(any, stored, i))
     }
     for (const [at, batch] of moved) if (batch.count > 0) this.gate.putBack(at, batch)
@@ -180,7 +179,7 @@ export class InFlight {
   }
 
   /** which records of an item belong here, at another parallelism than theirs */
-  private mine(at: number, { to }: Stored, i: number): (value: unknown) => boolean {
+  private mine(at: number, { readers, to }: Stored, i: number): (value: unknown) => boolean {
     const { partitioning } = this.gate.channels[at].origin!
     const { parallelism } = this.vertex
     switch (partitioning._tag) {
@@ -191,7 +190,7 @@ export class InFlight {
           KeyGroup.subtask(KeyGroup.of(codec.toMapKey(select(value)), maxParallelism), parallelism, maxParallelism) === this.subtask
       }
       case "Broadcast":
-        return () => to === 0
+        return () => to === (readers === parallelism ? this.subtask : 0)
       case "Global":
         return () => this.subtask === 0
       case "Forward":
