@@ -15,11 +15,6 @@ export const reasons: Record<string, string> = {
   "FC-28": "subject being built (unaligned barriers)",
   "BA-20":
     "alignment is not measured: channels hold records, not bytes, and CheckpointStats tells the duration and the stored bytes of a whole checkpoint",
-  "BA-21": "subject being built (unaligned barriers)",
-  "BA-22": "subject being built (unaligned barriers)",
-  "BA-23": "subject being built (alignment with a timeout)",
-  "BA-24": "subject being built (alignment with a timeout)",
-  "BA-25": "subject being built (unaligned barriers); until then every barrier, a savepoint's too, is aligned",
   "BA-26":
     "subject being built (unaligned barriers); until then no event of a channel overtakes another, and no checkpoint holds channel state",
   "BA-27":

@@ -536,7 +536,7 @@ describe("BarrierAligner", () => {
         if (action._tag === "AbortCheckpoint") outcome.push(`aborted ${action.id}`)
       }
     })
-    assert.deepStrictEqual(outcome, expected)
+    assert.deepStrictEqual(outcome, [...expected])
   })
 
   it("BA-23, B6: one that takes too long is triggered at once and sets its channels free; the next is aligned again", () =>
