@@ -127,13 +127,10 @@ export class InFlight {
     this.current = undefined
   }
 
-  /** The checkpoint has been given up, or is stored. */
+  /** The checkpoint has been given up, and who waits for it is interrupted; or it is stored. */
   forget(id: number): void {
-    const capture = this.kept.get(id)
-    if (capture === undefined) return
-    if (this.current === capture) this.current = undefined
+    if (this.current?.id === id) this.current = undefined
     this.kept.delete(id)
-    Deferred.unsafeDone(capture.done, Exit.interrupt(FiberId.none))
   }
 
   /** Waits until a checkpoint is captured; `undefined` where it is aligned. */
