@@ -390,6 +390,27 @@ describe("InFlight, restored", () => {
     assert.deepStrictEqual(ascending(moved), [0, 1, 2, 2, 2, 2, 3, 3, 3, 3, 10, 11])
   })
 
+  it("BA-27, F2: of 11 channels nothing new is read before what was put back: in its channel, and after a rescale on its whole edge", () => {
+    const edges = (a: number): ReadonlyArray<Edge> => [{ name: "a", tag: "Rebalance", writers: a }, { name: "b", tag: "Hash", writers: 2 }]
+    const old = readersOf(edges(11), 1)
+    fill(old, edges(11), Array.from({ length: 100 }, (_, n) => n))
+    const items = checkpointOf(old)
+    for (const [a, readers] of [[11, 1], [7, 1], [11, 2], [3, 3]]) {
+      for (const { gate, inFlight } of restored(edges(a), readers, items)) {
+        const waiting = (at: number) =>
+          gate.channels.some((channel, other) =>
+            gate.putBackIn(other).length > 0 &&
+            (a === 11 && readers === 1 ? other === at : channel.origin!.edge === gate.channels[at].origin!.edge)
+          )
+        gate.channels.forEach((channel) => channel.put(batchOf([1000])))
+        for (let item = gate.poll(); item !== undefined; item = gate.poll()) {
+          inFlight.polled(gate.channel, gate.place, item)
+          if (contentOf(item)[0] === 1000) assert.isFalse(waiting(gate.channel))
+        }
+      }
+    }
+  })
+
   it("F2: a reader of a broadcast that was ahead of the others stays so when only the writers are rescaled", () => {
     const edge = (writers: number): ReadonlyArray<Edge> => [{ name: "a", tag: "Broadcast", writers }]
     const all = readersOf(edge(1), 2)
