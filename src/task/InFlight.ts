@@ -36,6 +36,13 @@ interface Stored {
   readonly records: Uint8Array
 }
 
+/** A barrier in line, with what was put before it. */
+interface Queued {
+  readonly barrier: CheckpointBarrier
+  readonly channel: number
+  readonly upTo: number
+}
+
 interface Records {
   readonly values: ReadonlyArray<unknown>
   readonly timestamps: ReadonlyArray<number | undefined>
@@ -102,10 +109,13 @@ export class InFlight {
   }
 
   /** The channels whose barriers are queued in line although their checkpoint no longer aligns, and where. */
-  inLine(id: number): ReadonlyArray<{ readonly barrier: CheckpointBarrier; readonly channel: number; readonly upTo: number }> {
-    if (this.current?.id !== id) return []
-    return Array.from(this.current.open).flatMap((at) => {
-      const channel = this.gate.channels[at]
+  inLine(id: number): ReadonlyArray<Queued> {
+    return this.current?.id === id ? this.queued(id).filter(({ channel }) => this.current!.open.has(channel)) : []
+  }
+
+  /** The channels in which the barrier of a checkpoint is queued in line, and where. */
+  queued(id: number): ReadonlyArray<Queued> {
+    return this.gate.channels.flatMap((channel, at) => {
       for (let place = channel.first; place < channel.end; place++) {
         const item = channel.at(place)
         if (item._tag === "CheckpointBarrier" && item.id === id) return [{ barrier: item, channel: at, upTo: place }]
