@@ -110,6 +110,39 @@ describe("barriers at a task", () => {
     }))
 })
 
+describe("barriers that block nothing", () => {
+  it.scoped.each(four)(
+    "BA-15: at least once, of %s: what is behind a barrier goes on, and the last one triggers",
+    ([, pipeline, channels]) =>
+      Effect.gen(function*() {
+        const rig = yield* Rig.make(pipeline as typeof both, { channels, checkpoint: { mode: "at-least-once" } })
+        yield* rig.barrier(1, 3, 1)
+        yield* rig.data(3, "behind")
+        yield* rig.barrier(2, 3)
+        yield* rig.barrier(1, 0)
+        yield* rig.data(2, "before")
+        yield* rig.barrier(1, 2)
+        yield* rig.barrier(2, 0, 1)
+        yield* rig.put(2, StreamElement.cancelCheckpointMarker(2))
+        expect(rig.sent[0]).toEqual(["behind", "before", "barrier 1", "cancel 2"])
+        expect(rig.logged("acknowledge", "decline")).toEqual(["acknowledge 1", "decline 2 DECLINED_ON_CANCELLATION_BARRIER"])
+      })
+  )
+
+  it.scoped("BA-17: at least once, one that the coordinator gives up is canceled downstream, and not taken by its late barriers", () =>
+    Effect.gen(function*() {
+      const rig = yield* Rig.make(one, { channels: [2], checkpoint: { mode: "at-least-once" } })
+      yield* rig.barrier(1, 0)
+      yield* rig.abort(1)
+      yield* rig.barrier(1, 1)
+      yield* rig.abort(2)
+      yield* rig.barrier(2)
+      yield* rig.barrier(3)
+      expect(rig.sent[0]).toEqual(["cancel 1", "cancel 2", "barrier 3"])
+      expect(rig.logged("acknowledge", "decline")).toEqual(["acknowledge 3"])
+    }))
+})
+
 describe("barriers that overtake", () => {
   const unaligned = { alignment: "unaligned" } as const
 
@@ -221,6 +254,28 @@ describe("barriers that overtake", () => {
       yield* rig.advance(10)
       expect(rig.logged("acknowledge")).toEqual(["acknowledge 1"])
       expect(rig.sent[0].slice(-4).sort()).toEqual(["overtaking barrier 1", "queued", "queued too", "slow"])
+    }))
+
+  it.scoped("BA-23, BA-24: the time begins with the first barrier in line, also where none is read; an end before it makes no difference", () =>
+    Effect.gen(function*() {
+      const rig = yield* Rig.make((input) => DataStream.mapEffect(input, (n) => Effect.as(Effect.sleep(100), n), { concurrency: 1 }), {
+        channels: [3],
+        checkpoint: { alignment: { alignedTimeout: 10 } }
+      })
+      yield* rig.ends(2)
+      yield* rig.data(0, "taken")
+      for (const n of [0, 1]) rig.channels[n].put(batchOf(`waits ${n}`))
+      yield* rig.barrier(1, 0)
+      yield* rig.advance(5)
+      yield* rig.barrier(1, 1)
+      yield* rig.advance(4)
+      expect(rig.sent[0]).toEqual([])
+      yield* rig.advance(1)
+      expect(rig.sent[0]).toEqual(["overtaking barrier 1"])
+      expect(rig.logged("acknowledge", "decline")).toEqual(["acknowledge 1"])
+      expect(rig.captured(1)).toBe(2)
+      yield* rig.advance(300)
+      expect(rig.sent[0].slice(1).sort()).toEqual(["taken", "waits 0", "waits 1"])
     }))
 
   it.scoped("BA-24: a channel that ends is not waited for, also where alignment had taken too long before", () =>

@@ -80,7 +80,7 @@ const stepsOf = (channels: number): fc.Arbitrary<ReadonlyArray<Step>> => {
       },
       { weight: 1, arbitrary: channel.map((channel): Step => ({ _tag: "end", channel })) },
       { weight: 8, arbitrary: fc.constant<Step>({ _tag: "poll" }) },
-      { weight: 1, arbitrary: fc.constant<Step>({ _tag: "timeout" }) }
+      { weight: 2, arbitrary: fc.constant<Step>({ _tag: "timeout" }) }
     ),
     { maxLength: 60, size: "max" }
   )
@@ -141,8 +141,12 @@ class Reader {
     else this.channels[channel].put(barrier)
   }
 
+  /** the alignment under way, or the next one, takes too long */
   timeout(): void {
-    if (this.state.pending !== undefined) this.align({ _tag: "Timeout", id: this.state.pending.barrier.id })
+    const id = this.state.pending?.barrier.id ?? this.state.lastId + 1
+    const [first] = this.inFlight.queued(id)
+    if (first === undefined) return this.align({ _tag: "Timeout", id })
+    this.align({ _tag: "Barrier", channel: first.channel, barrier: { ...first.barrier, unaligned: true } }, first.upTo)
   }
 
   /** takes one item, or one barrier that has overtaken others; false where there is nothing to take */
