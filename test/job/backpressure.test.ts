@@ -10,7 +10,11 @@ const memory = Layer.merge(CheckpointStorage.layerMemory, Logger.remove(Logger.d
 const N = 300
 
 /** two sources, whose records wait in channels and in the one operator that is slow, until the gate opens; and a checkpoint of that */
-const started = (alignment: JobOptions.CheckpointOptions["alignment"], parallelism: number) =>
+const started = (
+  alignment: JobOptions.CheckpointOptions["alignment"],
+  parallelism: number,
+  first: (handle: Job.JobHandle<never>) => Effect.Effect<unknown> = () => Effect.void
+) =>
   Effect.gen(function*() {
     const gate = yield* Deferred.make<void>()
     const out: Array<number> = []
@@ -31,9 +35,13 @@ const started = (alignment: JobOptions.CheckpointOptions["alignment"], paralleli
         DataStream.runForEach((n) => void out.push(n))
       )
     )
-    const handle = yield* Job.start(job, { batchSize: 1, checkpoint: { interval: "1 hour", timeout: "1 minute", alignment } })
+    const handle = yield* Job.start(job, {
+      batchSize: 1,
+      checkpoint: { interval: "1 hour", timeout: "1 minute", maxConcurrent: 2, alignment }
+    })
     yield* until(() => waiting === 2 * parallelism)
     yield* settle
+    yield* first(handle)
     const checkpoint = yield* Effect.fork(Effect.exit(handle.triggerCheckpoint))
     yield* settle
     return { gate, handle, out, checkpoint, done: Effect.map(Fiber.poll(checkpoint), ({ _tag }) => _tag === "Some") }
@@ -78,4 +86,22 @@ describe.each([1, 2])("a sink that takes nothing, read by %i subtasks", (paralle
       expect(yield* Fiber.join(job.checkpoint)).toMatchObject({ _tag: "Success" })
       yield* ends(job)
     }).pipe(Effect.provide(memory)))
+
+  it.scoped.each(["unaligned", { alignedTimeout: "5 seconds" }] as const)(
+    "BA-25: a savepoint waits, and is not overtaken by a later one, %j",
+    (alignment) =>
+      Effect.gen(function*() {
+        const exits: Array<unknown> = []
+        const savepoint = (handle: Job.JobHandle<never>) =>
+          Effect.zipRight(Effect.fork(Effect.map(Effect.exit(handle.savepoint), (exit) => exits.push(exit))), settle)
+        const job = yield* started(alignment, parallelism, savepoint)
+        yield* TestClock.adjust("5 seconds")
+        yield* settle
+        expect(exits).toEqual([])
+        expect(yield* job.done).toBe(false)
+        yield* ends(job)
+        expect(exits).toMatchObject([{ _tag: "Success", value: { id: 1, savepoint: true } }])
+        expect(yield* Fiber.join(job.checkpoint)).toMatchObject({ _tag: "Success", value: { id: 2, savepoint: false } })
+      }).pipe(Effect.provide(memory))
+  )
 })
