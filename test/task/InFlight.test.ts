@@ -8,7 +8,7 @@ import * as KeyGroup from "../../src/KeyGroup.js"
 import * as KeyCodec from "../../src/state/KeyCodec.js"
 import type { ChannelOrigin, Item } from "../../src/task/Channel.js"
 import { Batch, Channel } from "../../src/task/Channel.js"
-import { InFlight } from "../../src/task/InFlight.js"
+import { InFlight, recordsOf } from "../../src/task/InFlight.js"
 import { InputGate } from "../../src/task/InputGate.js"
 
 interface Row {
@@ -429,4 +429,23 @@ describe("InFlight, restored", () => {
     const other = restored([{ name: "b", tag: "Rebalance", writers: 1 }], 1, checkpointOf(all))
     assert.deepStrictEqual(other.map(({ gate }) => putBackInto(gate).flat()), [[]])
   })
+
+  it("F2: where the edge is gone, since its operators are one task now, each record is one subtask's, and watermarks nobody's", () =>
+    fc.assert(
+      fc.property(fc.array(fc.nat({ max: 3 }), { maxLength: 12 }), parallelism, parallelism, (sizes, writers, readers) => {
+        let n = 0
+        const all = readersOf([{ name: "a", tag: "Rebalance", writers }], readers)
+        sizes.forEach((size, i) => {
+          const item = size === 0 ? Watermark.make(i) : batchOf(Array.from({ length: size }, () => n++))
+          all[i % readers].gate.channels[i % writers].put(item)
+        })
+        const items = checkpointOf(all)
+        for (let parallelism = 1; parallelism <= 4; parallelism++) {
+          const found = Array.from({ length: parallelism }, (_, subtask) => recordsOf(items, subtask, parallelism)).flat()
+          assert.deepStrictEqual(ascending(found.map(([row]) => (row as Row).n)), Array.from({ length: n }, (_, i) => i))
+          for (const [row, timestamp] of found) assert.strictEqual(timestamp, (row as Row).n % 2 === 0 ? (row as Row).n : undefined)
+        }
+      }),
+      { numRuns: 200 }
+    ))
 })
