@@ -71,8 +71,8 @@ const defaults = {
 export class CheckpointCoordinator implements CheckpointResponder {
   private pending: Pending.State<SubtaskReport> = Pending.empty
   private readonly underway = new Map<number, Underway>()
-  /** checkpoints, no savepoints, from their beginning to their end: each takes up room until then */
-  private readonly taking = new Map<number, Deferred.Deferred<void>>()
+  /** checkpoints, and savepoints that others could overtake, from their beginning to their end: each takes up room until then */
+  private readonly taking = new Map<number, { readonly kind: CheckpointKind; readonly left: Deferred.Deferred<void> }>()
   /** ends when the last one has begun: one after the other, savepoints too, since a task ignores what is older than what it has taken */
   private begun: Effect.Effect<void> = Effect.void
   private tasks: ReadonlyArray<Invokable> = []
@@ -126,7 +126,7 @@ export class CheckpointCoordinator implements CheckpointResponder {
         const now = clock.unsafeCurrentTimeMillis()
         const final = this.everybodyWaits
         const at = final && this.final._tag === "none" ? now : Math.max(due, this.lastEnd + periodic.minPause)
-        if (this.stopping || this.taking.size >= periodic.maxConcurrent || (final && this.final._tag === "triggered")) {
+        if (this.stopping || this.isFull || (final && this.final._tag === "triggered")) {
           yield* this.parker.park
         } else if (at > now) yield* Effect.raceFirst(Effect.sleep(at - now), this.parker.park)
         else {
@@ -152,14 +152,21 @@ export class CheckpointCoordinator implements CheckpointResponder {
   /** waits while as many checkpoints are under way as may be */
   private readonly room: Effect.Effect<void> = Effect.suspend(() => {
     const [first] = this.taking.values()
-    return this.taking.size < this.options.maxConcurrent ? Effect.void : Effect.zipRight(Deferred.await(first), this.room)
+    return this.isFull ? Effect.zipRight(Deferred.await(first.left), this.room) : Effect.void
   })
 
+  /** as many as may be are under way, or a savepoint whose barrier others would overtake: it would never be complete */
+  private get isFull(): boolean {
+    if (this.taking.size >= this.options.maxConcurrent) return true
+    for (const { kind } of this.taking.values()) if (kind._tag === "Savepoint") return true
+    return false
+  }
+
   private makeRoom(id: number): void {
-    const left = this.taking.get(id)
-    if (left === undefined) return
+    const taken = this.taking.get(id)
+    if (taken === undefined) return
     this.taking.delete(id)
-    Deferred.unsafeDone(left, Effect.void)
+    Deferred.unsafeDone(taken.left, Effect.void)
     this.parker.wake()
   }
 
@@ -186,7 +193,9 @@ export class CheckpointCoordinator implements CheckpointResponder {
         if (stop) this.stopping = true
         this.ids.last = id
         // a barrier that may overtake must not overtake a savepoint's
-        if (kind._tag === "Checkpoint" || this.options.alignedTimeout < Infinity) this.taking.set(id, Deferred.unsafeMake(FiberId.none))
+        if (kind._tag === "Checkpoint" || this.options.alignedTimeout < Infinity) {
+          this.taking.set(id, { kind, left: Deferred.unsafeMake(FiberId.none) })
+        }
         const startedAt = clock.unsafeCurrentTimeMillis()
         const done = yield* Deferred.make<CheckpointStats, CheckpointFailed>()
         const late = () => ({ _tag: "Late", message: `the storage did not begin it in ${this.options.timeout} ms` }) as const

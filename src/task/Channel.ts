@@ -107,6 +107,8 @@ export class Channel {
   /** items taken so far: the place of the next one */
   first = 0
   private overtaking: Array<Overtaking> = []
+  /** a barrier has been put in line */
+  onBarrier: (barrier: CheckpointBarrier) => void = () => {}
   onData: () => void = () => {}
   onSpace: () => void = () => {}
 
@@ -146,6 +148,7 @@ export class Channel {
     if (this.count === this.ring.length) this.grow()
     this.ring[(this.head + this.count) & (this.ring.length - 1)] = item
     this.count++
+    if (item._tag === "CheckpointBarrier") this.onBarrier(item)
     if (this.count === 1) this.onData()
   }
 

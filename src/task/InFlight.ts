@@ -36,6 +36,13 @@ interface Stored {
   readonly records: Uint8Array
 }
 
+/** A barrier in line, with what was put before it. */
+interface Queued {
+  readonly barrier: CheckpointBarrier
+  readonly channel: number
+  readonly upTo: number
+}
+
 interface Records {
   readonly values: ReadonlyArray<unknown>
   readonly timestamps: ReadonlyArray<number | undefined>
@@ -102,10 +109,13 @@ export class InFlight {
   }
 
   /** The channels whose barriers are queued in line although their checkpoint no longer aligns, and where. */
-  inLine(id: number): ReadonlyArray<{ readonly barrier: CheckpointBarrier; readonly channel: number; readonly upTo: number }> {
-    if (this.current?.id !== id) return []
-    return Array.from(this.current.open).flatMap((at) => {
-      const channel = this.gate.channels[at]
+  inLine(id: number): ReadonlyArray<Queued> {
+    return this.current?.id === id ? this.queued(id).filter(({ channel }) => this.current!.open.has(channel)) : []
+  }
+
+  /** The channels in which the barrier of a checkpoint is queued in line, and where. */
+  queued(id: number): ReadonlyArray<Queued> {
+    return this.gate.channels.flatMap((channel, at) => {
       for (let place = channel.first; place < channel.end; place++) {
         const item = channel.at(place)
         if (item._tag === "CheckpointBarrier" && item.id === id) return [{ barrier: item, channel: at, upTo: place }]
@@ -127,13 +137,10 @@ export class InFlight {
     this.current = undefined
   }
 
-  /** The checkpoint has been given up, or is stored. */
+  /** The checkpoint has been given up, and who waits for it is interrupted; or it is stored. */
   forget(id: number): void {
-    const capture = this.kept.get(id)
-    if (capture === undefined) return
-    if (this.current === capture) this.current = undefined
+    if (this.current?.id === id) this.current = undefined
     this.kept.delete(id)
-    Deferred.unsafeDone(capture.done, Exit.interrupt(FiberId.none))
   }
 
   /** Waits until a checkpoint is captured; `undefined` where it is aligned. */
@@ -149,7 +156,7 @@ export class InFlight {
 
   /** Puts back what a checkpoint holds, of all subtasks. */
   restore(items: ReadonlyArray<unknown>): void {
-    // one batch for what comes from several subtasks: event time must not advance in the middle of it
+    // one batch for what comes from several subtasks, on a channel of its own edge: event time must not advance in the middle of it
     const moved = new Map<number, Batch>()
     for (const [i, stored] of (items as ReadonlyArray<Stored>).entries()) {
       const at = this.gate.channels.findIndex(({ origin }) => origin?.edge === stored.edge && origin.from === stored.from)
@@ -167,9 +174,8 @@ export class InFlight {
       }
       const any = this.gate.channels.findIndex(({ origin }) => origin?.edge === stored.edge)
       if (any < 0 || stored.watermark !== undefined) continue
-      const input = this.gate.channelsOf(this.gate.inputOf(any))[0]
-      const batch = moved.get(input) ?? new Batch(0)
-      moved.set(input, batch)
+      const batch = moved.get(any) ?? new Batch(0)
+      moved.set(any, batch)
       addAll(batch, stored, this.mine(any, stored, i))
     }
     for (const [at, batch] of moved) if (batch.count > 0) this.gate.putBack(at, batch)
@@ -180,7 +186,7 @@ export class InFlight {
   }
 
   /** which records of an item belong here, at another parallelism than theirs */
-  private mine(at: number, { to }: Stored, i: number): (value: unknown) => boolean {
+  private mine(at: number, { readers, to }: Stored, i: number): (value: unknown) => boolean {
     const { partitioning } = this.gate.channels[at].origin!
     const { parallelism } = this.vertex
     switch (partitioning._tag) {
@@ -191,7 +197,7 @@ export class InFlight {
           KeyGroup.subtask(KeyGroup.of(codec.toMapKey(select(value)), maxParallelism), parallelism, maxParallelism) === this.subtask
       }
       case "Broadcast":
-        return () => to === 0
+        return () => to === (readers === parallelism ? this.subtask : 0)
       case "Global":
         return () => this.subtask === 0
       case "Forward":

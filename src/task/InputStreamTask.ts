@@ -57,6 +57,7 @@ export abstract class InputStreamTask extends StreamTask {
     super(env)
     this.gate = new InputGate(env.inputs)
     this.gate.onData(this.parker.wake)
+    for (const channel of this.gate.channels) channel.onBarrier = (barrier) => this.watchAlignment(barrier)
     this.joint = new WatermarkValve(
       env.inputs.length,
       (timestamp) => this.chain.head.emitWatermark(timestamp),
@@ -173,7 +174,6 @@ export abstract class InputStreamTask extends StreamTask {
           break
       }
     }
-    if (event._tag === "Barrier") this.watchAlignment(event.barrier)
     // a checkpoint that has become unaligned takes its barriers out of the line
     if (event._tag === "Timeout" || event._tag === "Barrier") {
       const id = event._tag === "Timeout" ? event.id : event.barrier.id
@@ -191,18 +191,22 @@ export abstract class InputStreamTask extends StreamTask {
     return overtakes ? { ...barrier, unaligned: true } : barrier
   }
 
-  /** an alignment that takes too long is given up for an unaligned checkpoint */
+  /** an alignment that takes too long, from the first barrier that is put in line, is given up for an unaligned checkpoint */
   private watchAlignment({ id, kind, unaligned }: CheckpointBarrier): void {
     const timeout = this.env.options.checkpoint?.alignedTimeout ?? Infinity
     if (unaligned === true || timeout === Infinity || id <= this.watched || kind._tag === "Savepoint") return
     if (this.gate.channels.some(({ origin }) => origin?.unaligned === false)) return
     this.watched = id
-    const overdue = Effect.flatMap(
-      Effect.sleep(timeout),
-      () => this.lock.hold(Effect.suspend(() => asEffect(this.align({ _tag: "Timeout", id }))))
-    )
+    const overdue = Effect.flatMap(Effect.sleep(timeout), () => this.lock.hold(Effect.suspend(() => asEffect(this.stopAligning(id)))))
     // channels that were blocked may hold records
     this.forkTask(Effect.map(overdue, this.parker.wake))
+  }
+
+  private stopAligning(id: number): InputStatus {
+    const [first] = this.inFlight.queued(id)
+    if (first === undefined) return this.align({ _tag: "Timeout", id })
+    const { barrier, channel, upTo } = first
+    return this.align({ _tag: "Barrier", channel, barrier: { ...barrier, unaligned: true } }, upTo)
   }
 
   protected override processUrgent(): Effect.Effect<void, any> | undefined {

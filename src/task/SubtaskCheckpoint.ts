@@ -96,6 +96,7 @@ export class SubtaskCheckpoint {
       const chain = host.chain()
       if (this.aborted.delete(id)) {
         chain.writers.forEach((writer) => writer.event(cancelCheckpointMarker(id)))
+        host.over(id)
         return Effect.void
       }
       for (const old of this.aborted) if (old < id) this.aborted.delete(old)

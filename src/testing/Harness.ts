@@ -348,6 +348,8 @@ const make = <Out, E, R>(
     const endInput = (channel: Channel): void => {
       if (ended.has(channel)) return
       ended.add(channel)
+      // as a writer does: the end of event time does not get lost behind an idle status
+      channel.put(WatermarkStatus.active)
       channel.put(Watermark.make(Watermark.MAX))
       channel.put(endOfData(true))
       channel.put(endOfPartition)

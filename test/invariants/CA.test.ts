@@ -6,6 +6,7 @@ import { CheckpointStorage, DataStream, Job, KeyedStream, Lifecycle, State } fro
 import { Observer } from "sluice/testing"
 import * as memory from "../../src/storage/memoryStorage.js"
 import type { StreamTask } from "../../src/task/StreamTask.js"
+import * as Rig from "../support/TaskRig.js"
 import { announced, gate, only, operator, pass, quiet, settle, source, steps, stepsOf, until } from "./support.js"
 
 /** a job that runs, with every step of its tasks */
@@ -420,6 +421,30 @@ describe("cancel of what is stuck", () => {
         expect(Exit.isFailure(yield* Fiber.await(checkpoint))).toBe(true)
       }).pipe(Effect.scoped, Effect.provideService(CheckpointStorage.CheckpointStorage, stuck))
     }).pipe(Effect.provide(quiet)))
+})
+
+describe("cancel against a barrier that overtakes", () => {
+  it.scoped("CA-22: a hundred times, the one or the other a little earlier: one snapshot or none, canceled, and nothing else", () =>
+    Effect.gen(function*() {
+      const outcomes = new Set<string>()
+      for (let i = 0; i < 100; i++) {
+        const rig = yield* Rig.make((input) => DataStream.map(input, (n) => n), { checkpoint: { alignment: "unaligned" } })
+        const overtake = Effect.sync(() => rig.channels[0].overtake(Rig.overtakingOf(1)))
+        const cancel = Effect.fork(rig.cancel)
+        const [first, second] = i % 2 === 0 ? [overtake, cancel] : [cancel, overtake]
+        yield* first
+        for (let n = 0; n < i >> 3; n++) yield* Effect.yieldNow()
+        yield* second
+        yield* rig.settle
+        expect(rig.end()).toEqual({ _tag: "canceled" })
+        const snapshots = rig.logged("map.snapshotState")
+        expect(snapshots.length).toBeLessThanOrEqual(1)
+        expect(rig.sent[0]).toEqual(snapshots.map(() => "overtaking barrier 1"))
+        expect(rig.logged("decline")).toEqual([])
+        outcomes.add(`${snapshots.length}`)
+      }
+      expect(Array.from(outcomes).sort()).toEqual(["0", "1"])
+    }))
 })
 
 describe("how the end is told", () => {

@@ -114,6 +114,37 @@ describe("the final checkpoint of a task", () => {
       })
   )
 
+  it.scoped.each(
+    [
+      ["aligned", undefined],
+      ["unaligned", { alignment: "unaligned" }],
+      ["aligned with a timeout", { alignment: { alignedTimeout: 10 } }]
+    ] as const
+  )("FC-27: channels end between checkpoints that are %s, and each one completes", ([kind, checkpoint]) =>
+    Effect.gen(function*() {
+      const rig = yield* waiting({ channels: [3], ...checkpoint === undefined ? {} : { checkpoint } })
+      const barriers = kind === "unaligned" ? rig.overtake : rig.barrier
+      yield* barriers(2)
+      yield* rig.complete(2)
+      yield* rig.ends(0)
+      yield* barriers(4, 1)
+      // what has to wait for it does so for longer than the timeout
+      if (kind !== "unaligned") yield* rig.advance(10)
+      yield* rig.data(2, "before")
+      yield* rig.data(1, "behind")
+      yield* barriers(4, 2)
+      yield* rig.complete(4)
+      yield* rig.ends(1)
+      yield* rig.ends(2)
+      expect(yield* rig.trigger(6)).toBe(true)
+      yield* rig.complete(6)
+      expect(rig.end()).toEqual({ _tag: "finished", stopped: false })
+      expect(rig.logged("acknowledge", "decline")).toEqual(["acknowledge 2", "acknowledge 4", "acknowledge 6"])
+      expect([2, 4, 6].map(rig.captured)).toEqual([0, kind === "aligned" ? 0 : 1, 0])
+      const sent = rig.sent[0].filter((line) => !line.includes("barrier"))
+      expect(sent).toEqual(["before", "behind", "end of data", "end of partition"])
+    }))
+
   it.scoped("FC-02: two that were triggered before the channels had ended are both taken, behind what was in them", () =>
     Effect.gen(function*() {
       const rig = yield* waiting()
@@ -193,6 +224,20 @@ describe("restored as finished", () => {
   /** an operator that must not even be made */
   const forbidden = (name: string) => (input: Numbers): Numbers =>
     DataStream.transform(input, name, Effect.dieMessage(`${name} is made`) as Effect.Effect<StreamOperator.StreamOperator<any, any>>)
+
+  it.scoped("FC-28: a checkpoint whose barriers overtake is acknowledged once they have come from all channels", () =>
+    Effect.gen(function*() {
+      const rig = yield* Rig.make(forbidden("op"), {
+        channels: [3],
+        restoredPhase: "finished",
+        checkpoint: { alignment: "unaligned" }
+      })
+      yield* rig.overtake(2, 0, 1)
+      expect(rig.sent[0]).toEqual(["overtaking barrier 2"])
+      expect(rig.logged("acknowledge")).toEqual([])
+      yield* rig.overtake(2, 2)
+      expect(rig.logged("acknowledge", "decline")).toEqual(["acknowledge 2"])
+    }))
 
   it.scoped("FC-10, FC-13: no operator is made or called; a checkpoint passes and reports them as finished; event time and data end", () =>
     Effect.gen(function*() {

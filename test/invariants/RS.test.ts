@@ -2,7 +2,7 @@
 import { assert, describe, it } from "@effect/vitest"
 import { Deferred, Effect, FiberId, Layer, Logger, Stream } from "effect"
 import type { StreamOperator } from "sluice"
-import { CheckpointStorage, DataStream, Job, Lifecycle } from "sluice"
+import { CheckpointStorage, DataSource, DataStream, Job, Lifecycle } from "sluice"
 import { Harness } from "sluice/testing"
 
 type Numbers = DataStream.DataStream<number>
@@ -110,10 +110,10 @@ describe("restored operators", () => {
 
 describe("operators that had finished", () => {
   /** an input that ends at once, and one that waits to be let go */
-  const two = () => {
+  const two = (ending = "ending") => {
     const gate = Deferred.unsafeMake<void>(FiberId.none)
     const out: Array<number> = []
-    const ended = DataStream.fromIterable([1, 2]).pipe(DataStream.uid("ending"), DataStream.map((n) => n * 10), DataStream.uid("map"))
+    const ended = DataStream.fromIterable([1, 2]).pipe(DataStream.uid(ending), DataStream.map((n) => n * 10), DataStream.uid("map"))
     const open = DataStream.fromStream(Stream.fromEffect(Effect.as(Deferred.await(gate), 3))).pipe(DataStream.uid("open"))
     const job = Job.make(
       "two",
@@ -153,4 +153,74 @@ describe("operators that had finished", () => {
       assert.deepStrictEqual(hooks.filter((each) => each.startsWith("fromIterable")), [])
       assert.include(hooks, "fromStream open")
     }).pipe(Effect.provide(memory)))
+
+  it.effect("RS-11: one that had ended runs again where what it reads is new, and has not", () =>
+    Effect.gen(function*() {
+      yield* stopped
+      const { gate, job, out } = two("new")
+      yield* Deferred.succeed(gate, undefined)
+      yield* Job.run(job, { restore: { savepoint: 2, allowNonRestoredState: true } })
+      assert.deepStrictEqual(out.sort((a, b) => a - b), [3, 10, 20])
+    }).pipe(Effect.provide(memory)))
+
+  /** two splits: one is short, the other waits half way */
+  const splits = (gate: Deferred.Deferred<void>) => {
+    const size = { short: 2, long: 12 }
+    return DataSource.make({
+      name: "splits",
+      splits: Effect.succeed(["short", "long"] as const),
+      read: (split: "short" | "long", position: number | undefined) =>
+        Effect.sync((): DataSource.SplitReader<string, number> => {
+          let at = position ?? 0
+          let ready = false
+          return {
+            poll: (max) => {
+              if (!ready || at >= size[split]) return undefined
+              ready = false
+              const length = Math.min(max, at === 0 ? 2 : size[split] - at)
+              const values = Array.from({ length }, (_, i) => `${split} ${at + i}`)
+              at += length
+              return { values, position: at }
+            },
+            fetch: Effect.suspend(() => {
+              if (at >= size[split]) return Effect.succeed(false)
+              ready = true
+              return Effect.as(at > 0 ? Deferred.await(gate) : Effect.void, true)
+            })
+          }
+        })
+    })
+  }
+
+  it.effect("RS-11, L11: one whose first subtask had ended runs again as a whole where the source before it is rescaled", () => {
+    const out: Array<string> = []
+    const make = (gate: Deferred.Deferred<void>, parallelism: number) =>
+      Job.make(
+        "rescaled",
+        DataStream.fromSource(splits(gate), { uid: "source", parallelism }).pipe(
+          DataStream.map((row) => row),
+          DataStream.uid("map"),
+          DataStream.parallelism(2),
+          DataStream.to({ _tag: "WriterSink", name: "out", open: () => Effect.succeed({ write: (row: string) => void out.push(row) }) }, {
+            uid: "sink",
+            parallelism: 2
+          })
+        )
+      )
+    return Effect.gen(function*() {
+      const gate = yield* Deferred.make<void>()
+      yield* Effect.scoped(Effect.gen(function*() {
+        const handle = yield* Job.start(make(gate, 2), { checkpoint: { interval: "1 hour" } })
+        while (out.length < 4) yield* turn
+        // one checkpoint lets the subtask of the short split finish
+        yield* handle.triggerCheckpoint
+        yield* Effect.repeatN(turn, 20)
+        yield* handle.stopWithSavepoint()
+      }))
+      yield* Deferred.succeed(gate, undefined)
+      yield* Job.run(make(gate, 3))
+      const all = [...Array.from({ length: 12 }, (_, i) => `long ${i}`), "short 0", "short 1"]
+      assert.deepStrictEqual(out.sort(), all.sort())
+    }).pipe(Effect.provide(memory))
+  })
 })

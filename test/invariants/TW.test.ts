@@ -1,8 +1,8 @@
 /** Rows of area TW: two inputs in one task. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
-import type { DataStream, StreamOperator } from "sluice"
-import { ConnectedStreams, StreamElement, Watermark } from "sluice"
+import { Cause, Effect, Exit, Logger } from "effect"
+import type { StreamOperator } from "sluice"
+import { ConnectedStreams, DataStream, Job, StreamElement, Watermark } from "sluice"
 import { Harness } from "sluice/testing"
 
 type Operator = StreamOperator.TwoInputStreamOperator<string, number, string>
@@ -126,4 +126,22 @@ describe("two inputs", () => {
       assert.strictEqual((yield* h.close)._tag, "failed")
       assert.notInclude((yield* h.output).map(({ _tag }) => _tag), StreamElement.endOfPartition._tag)
     }))
+
+  it.effect("TW-04: with checkpoints an operator that selects its inputs is refused before anything is read, and told why", () =>
+    Effect.gen(function*() {
+      const read: Array<string> = []
+      const job = Job.make(
+        "selecting",
+        reading(() => ({ nextSelection: () => "any" }))(DataStream.fromIterable(["a"]), DataStream.fromIterable([1])).pipe(
+          DataStream.runForEach((each) => void read.push(each))
+        )
+      )
+      const exit = yield* Effect.exit(Job.run(job, { checkpoint: { interval: "1 hour" }, restart: "none" }))
+      const { message } = Exit.isFailure(exit) ? Cause.squash(exit.cause) as Error : new Error("it ran")
+      assert.include(message, "reading: an operator that selects its inputs cannot be part of checkpoints")
+      assert.include(message, "leave out nextSelection, or run the job without checkpoints")
+      assert.deepStrictEqual(read, [])
+      yield* Job.run(job)
+      assert.deepStrictEqual(read, ["a", "1"])
+    }).pipe(Effect.provide(Logger.remove(Logger.defaultLogger))))
 })

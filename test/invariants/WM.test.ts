@@ -1,8 +1,19 @@
 /** Rows of area WM that no unit test of the valve, the strategies or the assigner holds. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect, Either } from "effect"
+import { Deferred, Effect, Either, Fiber, Stream, TestClock } from "effect"
 import type { StreamOperator } from "sluice"
-import { ConnectedStreams, DataStream, JobOptions, StreamElement, Watermark, WatermarkStrategy } from "sluice"
+import {
+  Aggregator,
+  ConnectedStreams,
+  DataStream,
+  JobOptions,
+  KeyedStream,
+  StreamElement,
+  Watermark,
+  WatermarkStrategy,
+  Window,
+  WindowedStream
+} from "sluice"
 import type { StreamTask, TaskEnvironment } from "sluice/task"
 import { Harness } from "sluice/testing"
 import * as JobGraph from "../../src/graph/JobGraph.js"
@@ -153,6 +164,37 @@ describe("the end of event time", () => {
         { batchSize: 1 }
       )
       assert.deepStrictEqual(watermarks, [...before, Watermark.MAX])
+    }))
+})
+
+describe("a source that is idle", () => {
+  it.effect("WM-09: records that come after a pause are not late, though the other source has ended meanwhile", () =>
+    Effect.gen(function*() {
+      const [paused, go] = [yield* Deferred.make<void>(), yield* Deferred.make<void>()]
+      const times = DataStream.assignTimestamps(
+        (n: number) => n,
+        WatermarkStrategy.monotonic.pipe(WatermarkStrategy.withIdleness("50 millis"))
+      )
+      const short = DataStream.fromIterable([1, 2]).pipe(times)
+      const pause = Effect.zipRight(Deferred.succeed(paused, undefined), Deferred.await(go))
+      const long = DataStream.fromStream(
+        Stream.make(1).pipe(Stream.concat(Stream.drain(Stream.fromEffect(pause))), Stream.concat(Stream.make(2, 15, 25)))
+      ).pipe(times)
+      const counts = DataStream.union(short, long).pipe(
+        KeyedStream.keyBy(() => "all"),
+        WindowedStream.window(Window.tumbling(10)),
+        WindowedStream.aggregate(Aggregator.count)
+      )
+      const fiber = yield* Effect.fork(DataStream.runCollect(counts))
+      yield* Deferred.await(paused)
+      for (let n = 0; n < 20; n++) {
+        yield* Effect.repeatN(turn, 5)
+        yield* TestClock.adjust("50 millis")
+      }
+      yield* Deferred.succeed(go, undefined)
+      yield* Effect.repeatN(turn, 5)
+      // [0, 10): 1 and 2 of the one, 1 and 2 of the other; then 15; then 25
+      assert.deepStrictEqual(yield* Fiber.join(fiber), [4, 1, 1])
     }))
 })
 

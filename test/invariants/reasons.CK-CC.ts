@@ -10,25 +10,8 @@ export const reasons: Record<string, string> = {
     "every checkpoint is full, so there is no forced-full kind and no backend that could not take one; incremental state: subject being built",
   "FC-26":
     "no hook emits at a completion: notifyCheckpointComplete is given no output, and an operator's last chance to emit is finish, before the end of data goes on",
-  "FC-27":
-    "subject being built (unaligned barriers and alignment with a timeout); the aligned part is tested with FC-02, and channels have no credit to resume",
-  "FC-28": "subject being built (unaligned barriers)",
-  "BA-15": "subject being built (the at-least-once tracker)",
-  "BA-16": "subject being built (the at-least-once tracker)",
-  "BA-17": "subject being built (the at-least-once tracker)",
-  "BA-18": "subject being built (the at-least-once tracker)",
-  "BA-19": "subject being built (the at-least-once tracker)",
   "BA-20":
     "alignment is not measured: channels hold records, not bytes, and CheckpointStats tells the duration and the stored bytes of a whole checkpoint",
-  "BA-21": "subject being built (unaligned barriers)",
-  "BA-22": "subject being built (unaligned barriers)",
-  "BA-23": "subject being built (alignment with a timeout)",
-  "BA-24": "subject being built (alignment with a timeout)",
-  "BA-25": "subject being built (unaligned barriers); until then every barrier, a savepoint's too, is aligned",
-  "BA-26":
-    "subject being built (unaligned barriers); until then no event of a channel overtakes another, and no checkpoint holds channel state",
-  "BA-27":
-    "subject being built (unaligned barriers); until then no checkpoint holds channel state, so there is none to recover before the first record",
   "CC-27":
     "nothing on the coordinator's side has state of its own: a source deals out its splits, and a sink prepares its transactions, in subtasks, whose acknowledgements are all there are",
   "CC-29": "subject being built (incremental, shared state); until then every checkpoint owns all its files"

@@ -2,8 +2,6 @@
 export const reasons: Record<string, string> = {
   "LC-32":
     "There are no metrics of initialization: a task's metrics are its records in and out and its watermark, and how long a restore took is not measured",
-  "CA-22":
-    "Subject being built: barriers that overtake records, with unaligned checkpoints; without them no event has priority over another",
   "TI-21":
     "A timer's callback is plain synchronous code, so none can block while the timer service shuts down: it is stopped by interrupting its fiber, which takes " +
     "the Effects that a firing left to run with it; there is no timeout to wait for. Deadlines for what cannot be interrupted are another subject, see CA-21",

@@ -1,6 +1,5 @@
 /** Rows of areas WM to SO that have no test, and why. */
 export const reasons: Record<string, string> = {
-  "RS-13": "unaligned checkpoints, and with them the state of channels, are being built; a checkpoint holds no records in flight now",
   "ST-03":
     "comes with broadcast state; a function of two streams has state only where both have keys, and without them it does not compile",
   "ST-05":

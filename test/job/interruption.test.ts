@@ -322,6 +322,8 @@ const runJob = async (spec: JobSpec, options: Interleaving.Options) => {
     chaining: spec.chaining,
     codegen: spec.codegen,
     batchSize: spec.batchSize,
+    // time jumps ahead where nothing can run, and no deadline is to pass with it
+    deadlines: { open: Infinity, finish: Infinity, cancel: Infinity, close: Infinity },
     checkpoint: spec.checkpoint === undefined ? undefined : { ...spec.checkpoint, tolerableFailures: 1000 },
     restart: spec.restarts === 0 ? "none" : Schedule.intersect(Schedule.recurs(spec.restarts), Schedule.spaced("1 millis"))
   }

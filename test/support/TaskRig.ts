@@ -29,6 +29,7 @@ export interface Options {
   /** how far every operator had come in what is restored */
   readonly restoredPhase?: Checkpoints.OperatorPhase
   readonly finalCheckpoint?: boolean
+  readonly checkpoint?: Omit<JobOptions.CheckpointOptions, "interval">
   /** what storing a checkpoint takes */
   readonly store?: (id: number) => Effect.Effect<void, unknown>
   /** what telling the coordinator takes */
@@ -43,6 +44,9 @@ export const barrierOf = (id: number, kind: Checkpoints.CheckpointKind = Checkpo
   timestamp: 0,
   kind
 })
+
+/** one that overtakes what is queued */
+export const overtakingOf = (id: number): Checkpoints.CheckpointBarrier => ({ ...barrierOf(id), unaligned: true })
 
 const lineOf = (event: StreamElement.StreamEvent): string => {
   switch (event._tag) {
@@ -88,7 +92,8 @@ export const make = (
       factory: Effect.die("an input of a rig is not run")
     }))
     const stream = pipeline(...nodes.map((node) => fromNode<any, never, never>(node)))
-    const resolved = JobOptions.resolve({ batchSize: 1 })
+    const checkpoint = options.checkpoint === undefined ? undefined : { interval: "1 hour", ...options.checkpoint } as const
+    const resolved = JobOptions.resolve({ batchSize: 1, checkpoint })
     const graph = Either.getOrThrow(JobGraphs.make("rig", stream.edges.map(({ node }) => node), resolved))
     const [made, ...more] = graph.vertices.filter(({ chain }) => !nodes.includes(chain[0].node as SourceNode))
     if (more.length > 0) return yield* Effect.dieMessage("a rig runs one task")
@@ -107,7 +112,20 @@ export const make = (
     const life: Array<Lifecycle.LifecycleEvent> = []
     const sent = Array.from({ length: outputs }, (): Array<string> => [])
     const reports = new Map<number, SubtaskReport>()
-    const inputs = channels.map((n) => Array.from({ length: n }, () => new Channel()))
+    const inputs = channels.map((n, input) =>
+      Array.from(
+        { length: n },
+        (_, from) =>
+          new Channel({
+            edge: `input-${input}`,
+            from,
+            writers: n,
+            partitioning: { _tag: "Rebalance" },
+            maxParallelism: 128,
+            unaligned: true
+          })
+      )
+    )
     const all = inputs.flat()
     const writersOut = sent.map((lines, output) => {
       const channel = new Channel()
@@ -116,6 +134,10 @@ export const make = (
         if (item._tag !== "Batch") log.push(`out${output} ${lineOf(item)}`)
         put(item)
         for (let each = channel.poll(); each !== undefined; each = channel.poll()) lines.push(...linesOf(each))
+      }
+      channel.overtake = (barrier) => {
+        log.push(`out${output} overtaking ${lineOf(barrier)}`)
+        lines.push(`overtaking ${lineOf(barrier)}`)
       }
       return channel
     })
@@ -192,6 +214,7 @@ export const make = (
     yield* settle
     return {
       task: task as Invokable,
+      channels: all,
       log,
       life,
       sent,
@@ -207,6 +230,15 @@ export const make = (
       },
       barrier: (id: number, ...of: ReadonlyArray<number>) =>
         Effect.forEach(of.length === 0 ? all.keys() : of, (channel) => put(channel, barrierOf(id)), { discard: true }),
+      /** barriers that overtake what is queued */
+      overtake: (id: number, ...of: ReadonlyArray<number>) =>
+        Effect.suspend(() => {
+          for (const channel of of.length === 0 ? all.keys() : of) all[channel].overtake(overtakingOf(id))
+          return settle
+        }),
+      /** how many items of its channels the task has stored with a checkpoint */
+      captured: (id: number): number =>
+        reports.get(id)!.operators.flatMap(({ states }) => states).find(({ name }) => name === "channels")?.entries ?? 0,
       /** the channel ends: data and all */
       ends: (channel: number, drain = true) => put(channel, Elements.endOfData(drain), Elements.endOfPartition),
       trigger: (id: number, kind?: Checkpoints.CheckpointKind) => Effect.zipLeft(task.triggerCheckpointAsync(barrierOf(id, kind)), settle),

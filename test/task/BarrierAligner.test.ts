@@ -451,4 +451,282 @@ describe("BarrierAligner", () => {
       }),
       { numRuns: 1_000 }
     ))
+
+  // ------------------------------------------------------------------------------------------------------------------------------------------
+
+  // U(n, c): a barrier that has overtaken what was queued in its channel; T(n): the alignment of n takes too long
+  const U = (id: number, channel: number): Event => ({ _tag: "Barrier", channel, barrier: { ...barrierOf(id), unaligned: true } })
+  const T = (id: number): Event => ({ _tag: "Timeout", id })
+
+  /** what the aligner says, word for word */
+  const words = (actions: ReadonlyArray<BarrierAligner.Action>): ReadonlyArray<string> =>
+    actions.map((action) => {
+      switch (action._tag) {
+        case "Block":
+          return `block ${action.channel}`
+        case "UnblockAll":
+          return "unblock"
+        case "Trigger":
+          return `${action.barrier.unaligned === true ? "overtake" : "trigger"} ${action.barrier.id}`
+        case "Arrived":
+          return `arrived ${action.channel}`
+        case "Captured":
+          return `captured ${action.id}`
+        case "AbortCheckpoint":
+          return `abort ${action.id} ${action.reason}`
+      }
+    })
+
+  const overtaken = (id: number) => `overtake ${id}`
+  const captured = (id: number) => `captured ${id}`
+
+  /** each row: what happens, and what is to be done, in this order */
+  type Said = readonly [event: Event, ...said: ReadonlyArray<string>]
+
+  const hear = (channels: number, rows: ReadonlyArray<Said>): BarrierAligner.State => {
+    let state = BarrierAligner.initial(channels)
+    rows.forEach(([event, ...said], i) => {
+      const [next, actions] = BarrierAligner.step(state, event)
+      assert.deepStrictEqual(words(actions), said, `row ${i}`)
+      state = next
+    })
+    return state
+  }
+
+  it("BA-21, B6: an unaligned checkpoint is triggered by its first barrier, blocks nothing, and is captured with the last", () => {
+    const { pending } = hear(3, [
+      [U(1, 1), overtaken(1), "arrived 1"],
+      [U(1, 2), "arrived 2"],
+      [U(1, 0), "arrived 0", captured(1)],
+      [U(2, 0), overtaken(2), "arrived 0"],
+      [E(0)],
+      [E(1)],
+      [U(2, 2), "arrived 2", captured(2)],
+      [U(3, 2), overtaken(3), "arrived 2", captured(3)]
+    ])
+    assert.isUndefined(pending)
+  })
+
+  it.each(
+    [
+      [1, "X10 X20", ["aborted 10", "aborted 20"]],
+      [1, "X20 X10", ["aborted 20"]],
+      [1, "X10 B10", ["aborted 10"]],
+      [1, "X10 B20", ["aborted 10", "triggered 20"]],
+      [1, "X20 B10", ["aborted 20"]],
+      [1, "B10 B10", ["triggered 10"]],
+      [1, "B10 B20", ["triggered 10", "triggered 20"]],
+      [2, "B10 B20", ["triggered 10", "aborted 10", "triggered 20"]],
+      [1, "B20 B10", ["triggered 20"]],
+      [1, "B10 X10", ["triggered 10"]],
+      [2, "B10 X10", ["triggered 10", "aborted 10"]],
+      [1, "B10 X20", ["triggered 10", "aborted 20"]],
+      [1, "B20 X10", ["triggered 20"]]
+    ] as const
+  )("BA-22: unaligned, %i channels, %s", (channels, events, expected) => {
+    let state = BarrierAligner.initial(channels)
+    const outcome: Array<string> = []
+    events.split(" ").forEach((event, i) => {
+      const id = Number(event.slice(1))
+      const channel = i % channels
+      const [next, actions] = BarrierAligner.step(state, event[0] === "B" ? U(id, channel) : X(id, channel))
+      state = next
+      for (const action of actions) {
+        if (action._tag === "Trigger") outcome.push(`triggered ${action.barrier.id}`)
+        if (action._tag === "AbortCheckpoint") outcome.push(`aborted ${action.id}`)
+      }
+    })
+    assert.deepStrictEqual(outcome, [...expected])
+  })
+
+  it("BA-23, B6: one that takes too long is triggered at once and sets its channels free; the next is aligned again", () =>
+    void hear(3, [
+      [B(1, 0), "block 0"],
+      [B(1, 2), "block 2"],
+      [T(1), "unblock", overtaken(1), "arrived 0", "arrived 2"],
+      [T(1)],
+      [B(1, 1), "arrived 1", captured(1)],
+      [B(2, 1), "block 1"],
+      [T(1)],
+      [B(2, 0), "block 0"],
+      [B(2, 2), "block 2", "unblock", "trigger 2"]
+    ]))
+
+  it("BA-23: a barrier that overtakes, since alignment took too long upstream, makes the whole checkpoint so", () =>
+    void hear(3, [
+      [B(1, 0), "block 0"],
+      [U(1, 1), "unblock", overtaken(1), "arrived 0", "arrived 1"],
+      [B(1, 2), "arrived 2", captured(1)]
+    ]))
+
+  it("BA-23: the time of a checkpoint that is over means nothing: after its last barrier, an abort, a newer one", () =>
+    void hear(2, [
+      [B(1, 0), "block 0"],
+      [B(1, 1), "block 1", "unblock", "trigger 1"],
+      [T(1)],
+      [B(2, 0), "block 0"],
+      [A(2), "unblock"],
+      [T(2)],
+      [B(3, 0), "block 0"],
+      [B(4, 1), "unblock", subsumed(3), "block 1"],
+      [T(3)],
+      [T(5)]
+    ]))
+
+  it("BA-24: the end of a channel is its barrier, also where alignment has taken too long, or comes to an end by it", () =>
+    void hear(3, [
+      [B(1, 0), "block 0"],
+      [E(1)],
+      [T(1), "unblock", overtaken(1), "arrived 0"],
+      [E(2), captured(1)],
+      [B(2, 0), "block 0", "unblock", "trigger 2"]
+    ]))
+
+  it("BA-25: an aligned barrier of an older savepoint is ignored, also where the newer checkpoint is still being captured", () =>
+    void hear(2, [
+      [U(10, 0), overtaken(10), "arrived 0"],
+      [B(5, 1)],
+      [U(10, 1), "arrived 1", captured(10)],
+      [B(5, 0)]
+    ]))
+
+  it("BA-25: 123 barriers on 123 channels, aligned and unaligned in turn: each is triggered once, in order", () => {
+    const n = 123
+    let state = BarrierAligner.initial(n)
+    const outcome: Array<string> = []
+    for (let id = 1; id <= n; id++) {
+      for (let i = 0; i < n; i++) {
+        const channel = (i + id) % n
+        const [next, actions] = BarrierAligner.step(state, id % 2 === 0 ? U(id, channel) : B(id, channel))
+        state = next
+        outcome.push(...words(actions).filter((each) => /^(trigger|overtake|captured|abort)/.test(each)))
+      }
+    }
+    assert.deepStrictEqual(
+      outcome,
+      Array.from({ length: n }, (_, i) => i % 2 === 0 ? [triggered(i + 1)] : [overtaken(i + 1), captured(i + 1)]).flat()
+    )
+  })
+
+  const mixedRun = fc.integer({ min: 1, max: 4 }).chain((channels) => {
+    const id = fc.integer({ min: 1, max: 6 })
+    return fc.record({
+      channels: fc.constant(channels),
+      events: fc.array(
+        fc.oneof(
+          { weight: 5, arbitrary: fc.tuple(id, fc.nat({ max: channels - 1 })).map(([n, c]) => U(n, c)) },
+          { weight: 8, arbitrary: anyEvent(channels) },
+          { weight: 2, arbitrary: id.map(T) }
+        ),
+        { maxLength: 40, size: "max" }
+      ),
+      restored: fc.nat({ max: 2 })
+    })
+  })
+
+  /** B1 to B6 as they are worded: of each checkpoint what became of it, who has given its barrier, and whether it still waits for the others */
+  class Mixed {
+    readonly ended = new Set<number>()
+    readonly given = new Map<number, Set<number>>()
+    readonly fate = new Map<number, "overtaking" | "over">()
+    newest: number
+
+    constructor(readonly channels: number, restored: number) {
+      this.newest = restored
+    }
+
+    private get pending(): number | undefined {
+      return Array.from(this.given.keys()).find((id) => this.fate.get(id) !== "over")
+    }
+
+    get blocked(): ReadonlyArray<number> {
+      const { pending } = this
+      return pending === undefined || this.fate.has(pending) ? [] : ascending(this.given.get(pending)!)
+    }
+
+    private whole(): ReadonlyArray<string> {
+      const { pending } = this
+      if (pending === undefined) return []
+      for (let c = 0; c < this.channels; c++) if (!this.given.get(pending)!.has(c) && !this.ended.has(c)) return []
+      const overtaking = this.fate.has(pending)
+      this.fate.set(pending, "over")
+      return [overtaking ? captured(pending) : triggered(pending)]
+    }
+
+    private overtake(id: number): ReadonlyArray<string> {
+      if (this.fate.has(id)) return []
+      this.fate.set(id, "overtaking")
+      return [overtaken(id)]
+    }
+
+    private subsume(id: number): ReadonlyArray<string> {
+      const { pending } = this
+      this.newest = id
+      if (pending === undefined || pending === id) return []
+      this.fate.set(pending, "over")
+      return [subsumed(pending)]
+    }
+
+    take(event: Event): ReadonlyArray<string> {
+      switch (event._tag) {
+        case "Barrier": {
+          const { id, unaligned } = event.barrier
+          if (id !== this.pending && id <= this.newest) return []
+          const before = this.subsume(id)
+          this.given.set(id, (this.given.get(id) ?? new Set()).add(event.channel))
+          return [...before, ...unaligned === true ? this.overtake(id) : [], ...this.whole()]
+        }
+        case "Cancel": {
+          if (event.id !== this.pending && event.id <= this.newest) return []
+          const before = this.subsume(event.id)
+          this.fate.set(event.id, "over")
+          return [...before, declined(event.id)]
+        }
+        case "End":
+          this.ended.add(event.channel)
+          return this.whole()
+        case "Abort":
+          if (this.pending === event.id) this.fate.set(event.id, "over")
+          return []
+        case "Timeout":
+          return this.pending === event.id ? [...this.overtake(event.id), ...this.whole()] : []
+      }
+    }
+  }
+
+  it("B1 to B6: aligned and unaligned barriers, times that are up, markers, ends and aborts in any order give what the laws say", () =>
+    fc.assert(
+      fc.property(mixedRun, ({ channels, events, restored }) => {
+        let state = BarrierAligner.initial(channels, restored)
+        const model = new Mixed(channels, restored)
+        const blocked = new Set<number>()
+        const arrived = new Map<number, Set<number>>()
+        let current = 0
+        const outcome: Array<string> = []
+        for (const event of events) {
+          const [next, actions] = BarrierAligner.step(state, event)
+          state = next
+          for (const action of actions) {
+            if (action._tag === "Block") blocked.add(action.channel)
+            if (action._tag === "UnblockAll") blocked.clear()
+            if (action._tag === "Trigger" && action.barrier.unaligned === true) arrived.set(current = action.barrier.id, new Set())
+            if (action._tag === "Arrived") arrived.get(current)!.add(action.channel)
+            // what nobody has said to have arrived has ended
+            if (action._tag === "Captured") {
+              for (let c = 0; c < channels; c++) assert.isTrue(arrived.get(action.id)!.has(c) || model.ended.has(c) || event._tag === "End")
+            }
+          }
+          const said = words(actions).filter((each) => /^(trigger|overtake|captured|abort)/.test(each))
+          same(said, model.take(event))
+          outcome.push(...said)
+          same(ascending(blocked), model.blocked)
+        }
+        // each at most once
+        const triggers = outcome.filter((each) => /^(trigger|overtake)/.test(each)).map((each) => each.split(" ")[1])
+        assert.strictEqual(new Set(triggers).size, triggers.length)
+        const ends = outcome.filter((each) => /^(captured|abort)/.test(each)).map((each) => each.split(" ")[1])
+        assert.strictEqual(new Set(ends).size, ends.length)
+      }),
+      { numRuns: 4_000 }
+    ))
 })

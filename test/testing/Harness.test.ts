@@ -124,6 +124,15 @@ describe("Harness.oneInput", () => {
       assert.deepStrictEqual(yield* h.values, [1000, 10])
     }))
 
+  it.scoped("an Effect of a hook sleeps as well: the call comes to rest, and the clock can be stepped", () =>
+    Effect.gen(function*() {
+      const h = yield* Harness.oneInput((input: Numbers) => DataStream.tap(input, () => Effect.sleep(10)))
+      yield* h.element(1)
+      assert.deepStrictEqual(yield* h.values, [])
+      yield* h.advanceProcessingTime(10)
+      assert.deepStrictEqual(yield* h.values, [1])
+    }))
+
   it.scoped("side outputs, also those that nobody names beforehand", () =>
     Effect.gen(function*() {
       const odd = OutputTag.make<number>("odd")
@@ -325,6 +334,24 @@ describe("Harness.twoInput", () => {
       )
       assert.isTrue(Exit.isFailure(twice) && Cause.pretty(twice.cause).includes("reads each of its 2 inputs once, and this one reads 2"))
     }))
+
+  it.scoped.each(["active again", "idle"])(
+    "WM-09, L10: event time does not end with one input while the other, %s, has not ended",
+    (status) =>
+      Effect.gen(function*() {
+        const h = yield* Harness.twoInput((a: Numbers, b: Numbers) =>
+          ConnectedStreams.map(ConnectedStreams.connect(a, b), (n) => n, (n) => -n)
+        )
+        yield* h.watermark1(0)
+        yield* h.idle2
+        if (status !== "idle") yield* h.active2
+        yield* h.endInput1
+        const end = Watermark.make(Watermark.MAX)
+        assert.notDeepInclude(yield* h.output, end)
+        yield* h.endInput2
+        assert.deepInclude(yield* h.output, end)
+      })
+  )
 
   it.scoped("LC-14: each input ends once, and the task after both", () =>
     Effect.gen(function*() {
