@@ -324,8 +324,9 @@ export abstract class StreamTask implements Invokable {
       this.move("ending")
       yield* this.inTime("finish", this.end)
       yield* this.awaitFinalCheckpoint
-      // FC-08: also those that still wait for what they overtook; input goes on being read for them
-      yield* this.slices.run(() => !this.checkpoints.isPending)
+      // FC-08: also those that still wait for what they overtook; input goes on being read for them. Later ones may never stop coming
+      const last = this.checkpoints.lastTriggered
+      yield* this.slices.run(() => !this.checkpoints.isPending(last))
     })
   }
 

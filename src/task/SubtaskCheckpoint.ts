@@ -198,9 +198,10 @@ export class SubtaskCheckpoint {
       )
     })
 
-  /** whether an asynchronous part is under way */
-  get isPending(): boolean {
-    return this.running.size > 0
+  /** whether an asynchronous part is under way, of a checkpoint up to `id` */
+  isPending(id = Infinity): boolean {
+    for (const each of this.running.keys()) if (each <= id) return true
+    return false
   }
 
   /** every operator is told, even if one fails; the first failure counts, the others are attached */

@@ -22,7 +22,7 @@ const recording = () => {
 const failureOf = <A, E>(exit: Exit.Exit<A, E>) => Exit.isFailure(exit) ? exit.cause : undefined
 
 /** waits until no asynchronous part is under way */
-const stored = (subtask: SubtaskCheckpoint) => Effect.iterate(0, { while: () => subtask.isPending, body: (n) => Effect.as(turn, n + 1) })
+const stored = (subtask: SubtaskCheckpoint) => Effect.iterate(0, { while: () => subtask.isPending(), body: (n) => Effect.as(turn, n + 1) })
 
 describe("where it fails", () => {
   it.scoped("FA-01: restoring: it never runs, the cause is the user's, and all is cleaned up", () =>
