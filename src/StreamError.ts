@@ -24,7 +24,7 @@ export class JobFailed<out E = unknown> extends (Data.TaggedError("JobFailed") a
   readonly restarts: number
   readonly cause: Cause.Cause<any>
 }> {
-  declare readonly cause: Cause.Cause<E | CheckpointFailed>
+  declare readonly cause: Cause.Cause<E | CheckpointFailed | TaskHung>
   override get message() {
     const times = this.restarts === 0 ? "" : ` after ${this.restarts} restart${this.restarts === 1 ? "" : "s"}`
     return `job ${this.job}: ${this.vertex}[${this.subtask}] failed${times}: ${Cause.pretty(this.cause)}`

@@ -97,8 +97,11 @@ describe("running", () => {
       | StreamError.RestoreRejected
       | StreamError.StorageFailed
       | StreamError.JobAlreadyRunning
+      | StreamError.TaskHung
     >()
-    expect<StreamError.JobFailed<Unreadable>["cause"]>().type.toBe<Cause.Cause<Unreadable | StreamError.CheckpointFailed>>()
+    expect<StreamError.JobFailed<Unreadable>["cause"]>().type.toBe<
+      Cause.Cause<Unreadable | StreamError.CheckpointFailed | StreamError.TaskHung>
+    >()
     expect<StreamError.JobError>().type.toBeAssignableTo<StreamError.JobError<Unreadable>>()
     expect<StreamError.JobError<Unreadable>>().type.not.toBeAssignableTo<StreamError.JobError>()
   })
@@ -111,7 +114,11 @@ describe("running", () => {
     expect(caught).type.toBe<
       Effect.Effect<
         void | Job.JobResult,
-        StreamError.GraphError | StreamError.RestoreError | StreamError.StorageFailed | StreamError.JobAlreadyRunning,
+        | StreamError.GraphError
+        | StreamError.RestoreError
+        | StreamError.StorageFailed
+        | StreamError.JobAlreadyRunning
+        | StreamError.TaskHung,
         Disk | Db
       >
     >()
