@@ -43,6 +43,8 @@ export interface JobEdge {
   readonly to: number
   readonly input: number
   readonly partitioning: Partitioning
+  /** the partitioning as it was written: between single subtasks all are forward */
+  readonly written: Partitioning["_tag"]
 }
 
 /** A whole job, ready to run. */
@@ -143,7 +145,8 @@ export const make = (
           tag: edge.tag,
           to: vertex,
           input,
-          partitioning: effective(edge.node, node, edge.partitioning)
+          partitioning: effective(edge.node, node, edge.partitioning),
+          written: edge.partitioning._tag
         })
       }
     })

@@ -33,8 +33,8 @@ const originOf = (graph: JobGraph, edge: JobEdge, from: number): ChannelOrigin =
     writers: writer.parallelism,
     partitioning: edge.partitioning,
     maxParallelism: graph.maxParallelism,
-    unaligned: graph.vertices[edge.to].inputs.every(({ partitioning }) =>
-      partitioning._tag !== "Forward" && partitioning._tag !== "Broadcast"
+    unaligned: graph.vertices[edge.to].inputs.every(({ partitioning, written }) =>
+      written !== "Broadcast" && (written !== "Forward" || partitioning._tag !== "Forward")
     )
   }
 }

@@ -198,7 +198,8 @@ const vertexOf = (
     tag,
     to: -1,
     input: 0,
-    partitioning: forward
+    partitioning: forward,
+    written: "Forward"
   }))
   return { ...vertex, parallelism, outputs }
 }

@@ -24,7 +24,7 @@ const graphOf = (specs: ReadonlyArray<VertexSpec>): JobGraph => {
   specs.forEach(({ reads = [] }, to) => {
     for (const [from, tag] of reads) {
       const partitioning = tag === "Hash" ? { _tag: tag, key: { select: (a: unknown) => a, codec: undefined as any } } : { _tag: tag }
-      edges.push({ index: edges.length, from, operator: 0, tag: undefined, to, input: 0, partitioning })
+      edges.push({ index: edges.length, from, operator: 0, tag: undefined, to, input: 0, partitioning, written: partitioning._tag })
     }
   })
   const vertices = specs.map(({ parallelism }, index): JobVertex => ({

@@ -42,7 +42,7 @@ const fourChannels = Effect.gen(function*() {
     job: "channels",
     vertex: {
       ...vertex,
-      outputs: [{ index: 0, from: vertex.index, operator: 0, tag: undefined, to: -1, input: 0, partitioning: forward }]
+      outputs: [{ index: 0, from: vertex.index, operator: 0, tag: undefined, to: -1, input: 0, partitioning: forward, written: "Forward" }]
     },
     subtask: 0,
     maxParallelism: 128,

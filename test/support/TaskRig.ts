@@ -104,7 +104,8 @@ export const make = (
       tag: undefined,
       to: -1,
       input: 0,
-      partitioning: forward
+      partitioning: forward,
+      written: "Forward"
     })
     const vertex = { ...made, outputs: Array.from({ length: outputs }, (_, i) => edge(i)) }
 
