@@ -165,7 +165,8 @@ export const start = <E, R>(
           const again = Effect.repeat(Queue.take(told), { until: (event) => event._tag === "Restarting" && event.attempt > restarts })
           const detail = `it is complete (${stats.location}), but the job failed before it had stopped, and started again`
           const failed = new CheckpointFailed({ job: job.name, id: stats.id, reason: "TASK_FAILURE", detail })
-          yield* Effect.raceFirst(Fiber.join(fiber), Effect.zipRight(again, failed))
+          // also where this is a finalizer, which is not to be interrupted: the one that loses is
+          yield* Effect.raceFirst(Effect.interruptible(Fiber.join(fiber)), Effect.interruptible(Effect.zipRight(again, failed)))
           return stats
         })),
       metrics: Effect.sync(() => master.metrics)

@@ -11,6 +11,22 @@ const memory = Layer.merge(CheckpointStorage.layerMemory, quiet)
 const numbers = DataStream.generate({ make: (i) => i, rate: 1000 })
 const pass: StreamOperator.StreamOperator<number, number> = { processElement: ({ timestamp, value }, out) => out.emit(value, timestamp) }
 
+it("a job is stopped with a savepoint from a finalizer", { timeout: 10_000 }, () =>
+  Effect.runPromise(Effect.gen(function*() {
+    const stopped = yield* Deferred.make<number>()
+    const fiber = yield* Effect.fork(
+      Effect.scoped(Effect.gen(function*() {
+        const handle = yield* Job.start(Job.make("stopped", DataStream.runForEach(DataStream.generate({ make: (i) => i }), () => {})))
+        yield* handle.await.pipe(
+          Effect.onInterrupt(() => Effect.flatMap(Effect.orDie(handle.stopWithSavepoint()), ({ id }) => Deferred.succeed(stopped, id)))
+        )
+      })).pipe(Effect.provide(Logger.remove(Logger.defaultLogger)))
+    )
+    yield* Effect.sleep("20 millis")
+    yield* Fiber.interrupt(fiber)
+    expect(yield* Deferred.await(stopped)).toBe(1)
+  })))
+
 describe("canceled, stopped, declined", () => {
   it("L2: an operator that was never set up is not closed (its backend fails to open)", async () => {
     const calls: Array<string> = []
