@@ -47,7 +47,8 @@ describe("the forgetful operator", () => {
       assert.instanceOf(failure, Simulation.SimulationFailed)
       assert.lengthOf(failure.plan.crashes, 1)
       assert.match(failure.message, /^job pages: (missing|too much|visible too early)/)
-      assert.match(failure.message, /complete of checkpoint 1/)
+      // which point is the shortest depends on the schedule; the story names it
+      assert.match(failure.message, /<- (the process dies|this fails)/)
     }), 60_000)
 })
 
