@@ -112,11 +112,10 @@ export class Channel {
   onData: () => void = () => {}
   onSpace: () => void = () => {}
 
-  /** one without capacity is never full */
-  constructor(readonly origin?: ChannelOrigin, private readonly capacity = CAPACITY) {}
+  constructor(readonly origin?: ChannelOrigin) {}
 
   get isFull(): boolean {
-    return this.count >= this.capacity
+    return this.count >= CAPACITY
   }
 
   /** the place of the next item that is put */
@@ -159,7 +158,7 @@ export class Channel {
     this.head = (this.head + 1) & (this.ring.length - 1)
     this.count--
     this.first++
-    if (this.count === this.capacity - 1) this.onSpace()
+    if (this.count === CAPACITY - 1) this.onSpace()
     return item
   }
 

@@ -66,6 +66,11 @@ export class InputGate {
     this.waiting[channel].push(item)
   }
 
+  /** Has an item that was taken last taken next again. */
+  giveBack(channel: number, item: Item): void {
+    this.waiting[channel].unshift(item)
+  }
+
   /** What was put back into a channel. */
   putBackIn(channel: number): ReadonlyArray<Item> {
     return this.waiting[channel]

@@ -48,6 +48,8 @@ export abstract class InputStreamTask extends StreamTask {
   private readonly barriers: Barriers
   private readonly inFlight: InFlight
   protected recordsIn = 0
+  /** whether barriers of this job may overtake: asked before every batch */
+  private readonly overtakes: boolean
   /** the last checkpoint whose alignment is watched */
   private watched = 0
   /** the checkpoints that are due once every channel has ended */
@@ -78,6 +80,7 @@ export abstract class InputStreamTask extends StreamTask {
       ? machine(BarrierTracker.initial(this.gate.channels.length, env.restoredId), BarrierTracker.step)
       : machine(BarrierAligner.initial(this.gate.channels.length, env.restoredId), BarrierAligner.step)
     this.inFlight = new InFlight(this.gate, env.vertex, env.subtask)
+    this.overtakes = (env.options.checkpoint?.alignedTimeout ?? Infinity) < Infinity
   }
 
   protected get watermark(): number {
@@ -102,7 +105,7 @@ export abstract class InputStreamTask extends StreamTask {
     this.inFlight.polled(channel, this.gate.place, item)
     if (item._tag !== "Batch") return this.processEvent(channel, item)
     this.recordsIn++
-    if (item.emitNext(this.chain.inputs[this.gate.inputOf(channel)])) this.gate.putBack(channel, item)
+    if (item.emitNext(this.chain.inputs[this.gate.inputOf(channel)])) this.gate.giveBack(channel, item)
     return "more"
   }
 
@@ -210,6 +213,7 @@ export abstract class InputStreamTask extends StreamTask {
   }
 
   protected override processUrgent(): Effect.Effect<void, any> | undefined {
+    if (!this.overtakes) return undefined
     const overtaking = this.gate.pollOvertaking()
     if (overtaking === undefined) return undefined
     const { barrier, upTo } = overtaking

@@ -36,7 +36,7 @@ export class RecordWriter implements Output<any>, Target {
   ) {
     this.turn = subtask % channels.length
     this.owners = Array.from(
-      { length: partitioning._tag === "Hash" ? maxParallelism : 0 },
+      { length: partitioning._tag === "Hash" && channels.length > 1 ? maxParallelism : 0 },
       (_, group) => KeyGroup.subtask(group, channels.length, maxParallelism)
     )
     this.building = channels.map(() => new Batch(0))

@@ -106,11 +106,11 @@ export abstract class StreamTask implements Invokable {
   /** what the task is at */
   private step: Step = { operator: undefined, phase: "created" }
   private readonly deadlines: Deadlines
-  /** the operators whose fibers run */
-  private readonly forked = new Map<unknown, string>()
+  /** the fibers of operators that run, and whose they are */
+  private readonly forked = new Map<Fiber.RuntimeFiber<void, any>, string>()
   private time!: ProcessingTime
   private observer!: Context.Tag.Service<typeof LifecycleObserver>
-  private fork!: (effect: Effect.Effect<void, any>, operator?: string, id?: unknown) => () => void
+  private fork!: (effect: Effect.Effect<void, any>, operator?: string) => () => void
   /** the input that ended last */
   protected lastInput = 0
   /** the first checkpoint triggered after the end of data, or the savepoint with which the task stops */
@@ -232,14 +232,17 @@ export abstract class StreamTask implements Invokable {
       this.observer = yield* LifecycleObserver
       const runtime = yield* Effect.runtime<any>()
       this.fibers = yield* Scope.make(ExecutionStrategy.parallel)
-      this.fork = (effect, operator, id) => {
+      this.fork = (effect, operator) => {
         // nobody would end it any more
         if (this.current === "closing" || isTerminal(this.current)) return () => {}
-        if (operator !== undefined) this.forked.set(id, operator)
         let wanted = true
         const failing = Effect.catchAllCause(effect, (cause) => wanted ? this.fail(cause) : Effect.void)
         // the runtime is that of an uninterruptible region
         const fiber = Runtime.runFork(runtime)(Effect.interruptible(failing), { scope: this.fibers })
+        if (operator !== undefined) {
+          this.forked.set(fiber, operator)
+          fiber.addObserver(() => void this.forked.delete(fiber))
+        }
         return () => {
           wanted = false
           fiber.unsafeInterruptAsFork(fiber.id())
@@ -403,7 +406,7 @@ export abstract class StreamTask implements Invokable {
         checkpointing: env.options.checkpoint?.finalCheckpoint ?? false,
         out: node.out,
         execute: this.slices.execute,
-        fork: (effect) => this.fork(Effect.onExit(effect, () => Effect.sync(() => void this.forked.delete(effect))), node.name, effect),
+        fork: (effect) => this.fork(effect, node.name),
         isBackpressured: () => this.chain.isBackpressured || this.chain.isParked,
         count: (name, n = 1) => {
           this.counters.set(name, (this.counters.get(name) ?? 0) + n)

@@ -263,3 +263,17 @@ describe("Batch", () => {
       { numRuns: 2_000 }
     ))
 })
+
+describe("InputGate, what is put back", () => {
+  it("N1: the rest of an item comes before what was put back behind it", () => {
+    const gate = new InputGate([[new Channel()]])
+    const [first, second] = [item(3), item(6)]
+    gate.putBack(0, first)
+    gate.putBack(0, second)
+    assert.strictEqual(gate.poll(), first)
+    gate.giveBack(0, first)
+    assert.strictEqual(gate.poll(), first)
+    assert.strictEqual(gate.poll(), second)
+    assert.isUndefined(gate.poll())
+  })
+})
