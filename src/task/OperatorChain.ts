@@ -442,7 +442,7 @@ export class OperatorChain {
     const running = this.nodes.filter((node) => node.phase === "running")
     this.batched = running.filter((node) => node.hooks.endBatch !== undefined)
     this.asked = running.filter((node) => node.hooks.isAvailable !== undefined)
-    const name = encodeURI(vertex.name)
+    const name = vertex.name.replace(/[^\w.]+/g, "-")
     const generated = (plain: Output<any>, targets: ReadonlyArray<Target>) =>
       codegen && ChainCode.isAvailable ? new ChainCode.GeneratedOutput(plain, targets, name) : plain
     for (const node of this.nodes) {

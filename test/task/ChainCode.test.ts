@@ -202,6 +202,11 @@ describe("ChainCode", () => {
     assert.strictEqual(new Set(Array.from({ length: 20 }, source.local)).size, 20)
   })
 
+  it("an operator may have any name", async () => {
+    const named = DataStream.named(DataStream.map(DataStream.range(0, 2), (n) => n + 1), "\ud800*/\n`${0}`")
+    assert.deepStrictEqual(await Effect.runPromise(DataStream.runCollect(named)), [1, 2, 3])
+  })
+
   it("a value that nobody reads is still computed, and what throws keeps the user's stack", async () => {
     const tooOld = () => {
       throw new Error("too old")
