@@ -3,12 +3,12 @@
  *
  *     npx tsx examples/02-operator-with-a-bug.ts
  *
- * Prints the shortest schedule that shows the bug, and that the mended operator stands every crash. In a test it is one line, see test/examples.
+ * Prints the script that breaks a law, the shortest schedule that shows the bug, and that the mended operator stands every crash. In a test it is one line, see test/examples.
  */
 import { NodeRuntime } from "@effect/platform-node"
-import { Console, Effect } from "effect"
+import { Console, Effect, Schema } from "effect"
 import { DataStream, Job } from "sluice"
-import { Ledger, Simulation } from "sluice/testing"
+import { Laws, Ledger, Simulation } from "sluice/testing"
 import { forgetful, mended } from "./operator-with-a-bug/pages.js"
 
 const tryOut = (name: string, operator: typeof mended) => {
@@ -19,6 +19,9 @@ const tryOut = (name: string, operator: typeof mended) => {
 }
 
 const program = Effect.gen(function*() {
+  const broken = yield* Effect.flip(Laws.operator(forgetful(3), Schema.Int))
+  yield* Console.log(broken.message)
+  yield* Laws.operator(mended(3), Schema.Int)
   const found = yield* Effect.flip(tryOut("forgetful", forgetful))
   yield* Console.log(found.message)
   const report = yield* tryOut("mended", mended)

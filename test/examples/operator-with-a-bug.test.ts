@@ -1,9 +1,9 @@
-/** The operator of examples/02: in a harness, as jobs that crash, and as one that is rescaled. */
+/** The operator of examples/02: in a harness, held to the laws, and in jobs that crash. */
 import { assert, describe, it } from "@effect/vitest"
-import { Effect } from "effect"
+import { Effect, Schema } from "effect"
 import type { StreamOperator } from "sluice"
 import { DataStream, Job } from "sluice"
-import { Harness, Ledger, Simulation } from "sluice/testing"
+import { Harness, Laws, Ledger, Simulation } from "sluice/testing"
 import { forgetful, mended } from "../../examples/operator-with-a-bug/pages.js"
 
 type Pages = (n: number) => Effect.Effect<StreamOperator.StreamOperator<number, ReadonlyArray<number>>>
@@ -42,6 +42,13 @@ describe("the forgetful operator", () => {
   it.scoped("loses the page in hand in a harness that is restored", () =>
     Effect.map(restored(forgetful), (pages) => assert.deepStrictEqual(pages, [[3, 4]])))
 
+  it.effect("breaks a law, shown by a script", () =>
+    Effect.map(Effect.flip(Laws.operator(forgetful(3), Schema.Int)), (broken) => {
+      assert.strictEqual(broken._tag, "LawBroken")
+      assert.strictEqual(broken.law, "L9")
+      assert.match(broken.message, /restore/)
+    }), 60_000)
+
   it.effect("is found out by a simulation, with the crash that shows it", () =>
     Effect.map(Effect.flip(simulated(forgetful)), (failure) => {
       assert.instanceOf(failure, Simulation.SimulationFailed)
@@ -54,6 +61,8 @@ describe("the forgetful operator", () => {
 
 describe("the mended operator", () => {
   it.scoped("goes on with the page in hand", () => Effect.map(restored(mended), (pages) => assert.deepStrictEqual(pages, [[1, 2, 3], [4]])))
+
+  it.effect("keeps the laws", () => Laws.operator(mended(3), Schema.Int), 60_000)
 
   it.effect("stands a crash at every point", () => Effect.map(simulated(mended), (report) => assert.lengthOf(report.visible, 7)), 60_000)
 })
